@@ -1,0 +1,104 @@
+package corral
+
+import (
+	"context"
+	"time"
+)
+
+// Cache is the port: the store behind a [Loader], seen as three calls. An
+// adapter implements it over a store that its user already has; what such an
+// adapter must do is written down as tests in adapters/adaptertest, which
+// anybody can run over their own.
+//
+//   - Get returns nil and nil for a miss. The entry it returns is shared and is
+//     never written to by anyone.
+//   - Set stores the entry whole, does not interpret it, and lets it go after
+//     e.Keep at the latest. After Set returned nil, Get finds the entry, unless
+//     the store refused it or evicted it by a policy of its own.
+//   - Delete of a key that is not there is no error. After Delete returned nil,
+//     Get does not find the entry.
+//   - A call returns soon after its context ended. A store in memory, which
+//     answers at once, need not look at it.
+//   - All calls are safe for concurrent use. An error says what the store said;
+//     a value that cannot be read is [ErrUndecodable], one that the store would
+//     not take [ErrRefused].
+//
+// What a store can do beyond that it says with the optional interfaces below,
+// which [New] looks for once. A wrapper forwards exactly those that the caches
+// inside it have.
+type Cache[K comparable, V any] interface {
+	Get(ctx context.Context, key K) (*Entry[V], error)
+	Set(ctx context.Context, key K, e *Entry[V]) error
+	Delete(ctx context.Context, key K) error
+}
+
+// Entry is a value with its times, or the record that the source has none. It
+// is immutable once it was handed to a Cache.
+type Entry[V any] struct {
+	// Value is what the source returned; the zero value if Absent.
+	Value V
+
+	// LoadedAt is when the load that produced Value returned. In the process
+	// that loaded it, it carries the monotonic clock, so that a step of the wall
+	// clock neither expires nor revives an entry. The zero time says that the
+	// age is unknown; such an entry is stale.
+	LoadedAt time.Time
+
+	// LoadTime is how long that load took: the Δ of early expiry.
+	LoadTime time.Duration
+
+	// TTL is how long after LoadedAt the entry is fresh.
+	TTL time.Duration
+
+	// Keep is how long after LoadedAt the store holds the entry: TTL and the
+	// longer one of the stale windows.
+	Keep time.Duration
+
+	// Absent says that the source has no value for the key.
+	Absent bool
+
+	// plain marks an entry made of a bare value, whose LoadedAt is only the
+	// instant at which it was read.
+	plain bool
+}
+
+// PlainCache is the optional interface of a cache that holds bare values, such
+// as other programs write and read, instead of entries. The value and what is
+// left of its life travel in registers: a hit allocates no entry.
+//
+// GetValue returns ok false for a miss. A life below zero says that the value
+// has no end. SetValue stores value for life. Set with an absent entry deletes
+// the key.
+type PlainCache[K comparable, V any] interface {
+	Cache[K, V]
+	GetValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error)
+	SetValue(ctx context.Context, key K, value V, life time.Duration) error
+}
+
+// Far is the optional interface of a cache of which a call costs a round trip.
+// If Far returns true, the Loader reads it only inside a flight, so that
+// concurrent readers of a key share one call.
+type Far interface {
+	Far() bool
+}
+
+// Settler is the optional interface of a cache that buffers its writes. Settle
+// returns once the last Set of key is applied; [ErrRefused] if the store's own
+// policy then turned it away. The Loader calls it after the waiters were woken.
+type Settler[K comparable] interface {
+	Settle(ctx context.Context, key K) error
+}
+
+// Checker is the optional interface of a cache that can tell that it was put
+// together wrongly: no client, no way to turn a key into text. [New] calls
+// Check and returns its error.
+type Checker interface {
+	Check() error
+}
+
+// Listener is the optional interface of a cache that hears of writes by other
+// processes. Listen calls drop with the keys that it hears of and returns when
+// ctx ends. The Loader runs it, and ends it in [Loader.Close].
+type Listener[K comparable] interface {
+	Listen(ctx context.Context, drop func(keys ...K)) error
+}
