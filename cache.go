@@ -12,9 +12,11 @@ import (
 //
 //   - Get returns nil and nil for a miss. The entry it returns is shared and is
 //     never written to by anyone.
-//   - Set stores the entry whole, does not interpret it, and lets it go after
-//     e.Keep at the latest. After Set returned nil, Get finds the entry, unless
-//     the store refused it or evicted it by a policy of its own.
+//   - Set stores the entry whole and does not interpret it. After Set returned
+//     nil, Get finds the entry, unless the store refused it or evicted it by a
+//     policy of its own. Once e.Keep has passed since e.LoadedAt the store gives
+//     its memory back, in its own time; a Loader takes what Get returns until
+//     then for expired.
 //   - Delete of a key that is not there is no error. After Delete returned nil,
 //     Get does not find the entry.
 //   - A call returns soon after its context ended. A store in memory, which
@@ -94,11 +96,4 @@ type Settler[K comparable] interface {
 // Check and returns its error.
 type Checker interface {
 	Check() error
-}
-
-// Listener is the optional interface of a cache that hears of writes by other
-// processes. Listen calls drop with the keys that it hears of and returns when
-// ctx ends. The Loader runs it, and ends it in [Loader.Close].
-type Listener[K comparable] interface {
-	Listen(ctx context.Context, drop func(keys ...K)) error
 }

@@ -1,0 +1,66 @@
+package corral
+
+import (
+	"context"
+	"time"
+)
+
+// Hooks tell of what happens in a [Loader]; nil ones cost nothing. Each is
+// called where the thing happens, by the caller's goroutine or the load's, and
+// never under a lock: what it does, somebody waits for. A hook that panics
+// changes no result; it counts in Stats.HookPanics. None is called after
+// [Loader.Close] has returned.
+type Hooks struct {
+	Hit        func(ctx context.Context, e Event) // a call was answered from the cache, not with a stale value
+	Stale      func(ctx context.Context, e Event) // a call was answered with a stale value
+	Miss       func(ctx context.Context, e Event) // a call waits for a load
+	Load       func(ctx context.Context, e Event) // a load or refresh ended: Took and Err
+	Dropped    func(ctx context.Context, e Event) // a refresh was not started because MaxRefreshes were running
+	Discarded  func(ctx context.Context, e Event) // a loaded value was not stored because a Delete or Set came
+	CacheError func(ctx context.Context, e Event) // a call of the cache failed: Op and Err
+}
+
+// Event is what a hook is told.
+type Event struct {
+	Op   Op
+	Key  any           // of the Loader's K
+	Err  error         // nil for a success
+	Took time.Duration // of a load or a call of the cache; zero where nothing was measured
+}
+
+// Op says what an [Event] is about.
+type Op uint8
+
+// The calls of a Loader, its loads, and its calls of the cache.
+const (
+	OpGetOrLoad   Op = iota // a call of GetOrLoad or Lookup
+	OpLoad                  // a load that callers wait for
+	OpRefresh               // a load in the background
+	OpCacheGet              // Get of the cache
+	OpCacheSet              // Set of the cache
+	OpCacheDelete           // Delete of the cache
+	OpCacheSettle           // Settle of the cache
+)
+
+// String returns the name of the operation, as a metric would have it.
+func (o Op) String() string {
+	names := [...]string{"get_or_load", "load", "refresh", "cache_get", "cache_set", "cache_delete", "cache_settle"}
+	if int(o) < len(names) {
+		return names[o]
+	}
+	return "unknown"
+}
+
+// tell calls a hook if it is set. It runs on the caller's goroutine.
+func (l *Loader[K, V]) tell(hook func(context.Context, Event), ctx context.Context, key K, e Event) {
+	if hook == nil || l.life.over.Load() {
+		return
+	}
+	defer func() {
+		if recover() != nil {
+			l.counts.hookPanics.Add(1)
+		}
+	}()
+	e.Key = key
+	hook(ctx, e)
+}

@@ -1,0 +1,62 @@
+// Package bounded runs calls of foreign code, which may ignore its context or
+// panic, so that the caller gets its answer all the same.
+package bounded
+
+import (
+	"context"
+	"errors"
+)
+
+// errGoexit is what a caller gets whose call ended its goroutine.
+var errGoexit = errors.New("the call ended its goroutine with runtime.Goexit")
+
+// guardKey finds the Done channel that a guard up the stack waits on.
+type guardKey struct{}
+
+// Do calls fn and returns what it returns, or, as soon as ctx ends,
+// [context.Cause] of ctx. The call then goes on by itself, on a goroutine that
+// lives until fn returns: what fn waits for needs a bound of its own. A panic
+// in fn is an error, see [Recover].
+//
+// The context that fn gets ends with ctx. A client whose connections break when
+// a context ends in the middle of a call is given [context.WithoutCancel] of it
+// by fn.
+//
+// Where nothing can end the wait, because ctx never ends or because a Do further
+// up the stack watches the same Done channel, fn runs on the caller's
+// goroutine: nested guards cost one goroutine together. A context with a
+// deadline of its own in between has another channel and is watched anew.
+func Do[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
+	if ctx.Err() != nil {
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+	done := ctx.Done()
+	if done == nil || ctx.Value(guardKey{}) == done {
+		return protect(ctx, fn)
+	}
+	// Room for one, so that a call that was left behind can end.
+	landed := make(chan result[T], 1)
+	go func() {
+		r := result[T]{err: errGoexit}
+		defer func() { landed <- r }()
+		r.value, r.err = protect(context.WithValue(ctx, guardKey{}, done), fn)
+	}()
+	select {
+	case r := <-landed:
+		return r.value, r.err
+	case <-done:
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+}
+
+type result[T any] struct {
+	value T
+	err   error
+}
+
+func protect[T any](ctx context.Context, fn func(context.Context) (T, error)) (value T, err error) {
+	defer Recover("the call", &err)
+	return fn(ctx)
+}

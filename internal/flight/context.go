@@ -1,0 +1,114 @@
+package flight
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Context is what a load or a call of the cache is given: the values of the
+// caller's context without its end, and an end of its own. It costs nothing
+// until somebody asks when it ends. Only then is it made of the standard
+// library's contexts, so that contexts derived from it are as cheap as theirs
+// and context.Cause works.
+type Context struct {
+	values   context.Context
+	deadline atomic.Int64 // as Now counts; 0 is none
+	node     *node
+	made     atomic.Pointer[madeContext]
+}
+
+type madeContext struct {
+	context.Context
+	cancel func(cause error)
+}
+
+// ended stands for the made context of a Context that ended before anybody
+// asked.
+var ended = func() *madeContext {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return &madeContext{ctx, func(error) {}}
+}()
+
+// NewContext returns a Context with the values of ctx that ends at deadline.
+func NewContext(ctx context.Context, deadline int64) *Context {
+	c := &Context{values: ctx}
+	c.deadline.Store(deadline)
+	return c
+}
+
+// Deadline returns when the context ends.
+func (c *Context) Deadline() (time.Time, bool) {
+	at := c.deadline.Load()
+	if at == 0 || at == never {
+		return time.Time{}, false
+	}
+	return Time(at), true
+}
+
+// Done returns a channel that is closed when the context ends.
+func (c *Context) Done() <-chan struct{} { return c.make().Done() }
+
+// Err returns why the context ended, nil before.
+func (c *Context) Err() error {
+	if m := c.made.Load(); m != nil {
+		return m.Err()
+	}
+	if at := c.deadline.Load(); at != 0 && Now() >= at {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value returns the caller's value for key.
+func (c *Context) Value(key any) any {
+	if key == (nodeKey{}) && c.node != nil {
+		return c.node
+	}
+	if m := c.made.Load(); m != nil && m != ended {
+		return m.Value(key)
+	}
+	if c.values.Done() != nil { // else context.Cause would find the caller's
+		return context.WithoutCancel(c.values).Value(key)
+	}
+	return c.values.Value(key)
+}
+
+// SetDeadline gives a context that nobody but the flight's leader has seen an
+// end.
+func (c *Context) SetDeadline(at int64) {
+	c.deadline.Store(at)
+	if m := c.made.Load(); m != nil {
+		ctx, stop := context.WithDeadline(m, Time(at))
+		c.made.Store(&madeContext{ctx, func(cause error) { m.cancel(cause); stop() }})
+	}
+}
+
+// Cancel ends the context with a cause.
+func (c *Context) Cancel(cause error) { c.make().cancel(cause) }
+
+// End ends the context when its work is done.
+func (c *Context) End() {
+	if c.made.Load() == nil && c.made.CompareAndSwap(nil, ended) {
+		return
+	}
+	c.made.Load().cancel(context.Canceled)
+}
+
+func (c *Context) make() *madeContext {
+	if m := c.made.Load(); m != nil {
+		return m
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.values))
+	stop := context.CancelFunc(func() {})
+	if at, ok := c.Deadline(); ok {
+		ctx, stop = context.WithDeadline(ctx, at)
+	}
+	m := &madeContext{ctx, func(cause error) { cancel(cause); stop() }}
+	if !c.made.CompareAndSwap(nil, m) {
+		m.cancel(nil)
+		return c.made.Load()
+	}
+	return m
+}

@@ -1,0 +1,330 @@
+package flight
+
+import (
+	"context"
+	"sync"
+)
+
+// Flight is one load of a key and everybody who waits for it.
+type Flight[K comparable, V any] struct {
+	table   *Table[K, V]
+	shard   *Shard[K, V]
+	key     K
+	started int64
+	ctx     Context
+	node    node
+
+	// done is closed once, when the flight is woken. It is made by the first who
+	// waits.
+	done chan struct{}
+
+	// guarded by shard.mu; value and err do not change once done is closed
+	value      V
+	err        error
+	alarm      int64
+	waiters    int
+	notify     []func()
+	phase      uint8
+	mapped     bool // in the shard's map
+	woken      bool
+	published  bool
+	cancelled  bool
+	background bool
+	lasting    bool // never abandoned
+	shared     bool // somebody joined
+}
+
+// Key returns the key.
+func (f *Flight[K, V]) Key() K { return f.key }
+
+// Started returns when the flight started, as [Now] counts.
+func (f *Flight[K, V]) Started() int64 { return f.started }
+
+// Background reports whether the flight was started by [Table.Lead].
+func (f *Flight[K, V]) Background() bool { return f.background }
+
+// Context returns the context for the flight's load.
+func (f *Flight[K, V]) Context() *Context { return &f.ctx }
+
+// Values returns a context with the values of the caller that started the flight
+// and an end of its own; 0 is none.
+func (f *Flight[K, V]) Values(deadline int64) *Context { return NewContext(f.ctx.values, deadline) }
+
+// Deadline returns when the flight's context ends, as [Now] counts; 0 is never.
+func (f *Flight[K, V]) Deadline() int64 { return f.ctx.deadline.Load() }
+
+// Outcome returns what the flight came to; only for who saw it woken.
+func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
+
+// Shared reports whether somebody joined the flight; only for who saw it woken.
+func (f *Flight[K, V]) Shared() bool { return f.shared }
+
+// Late reports whether the flight's context has outlived its deadline.
+func (f *Flight[K, V]) Late() bool {
+	at := f.ctx.deadline.Load()
+	return at != 0 && Now() >= at
+}
+
+func (f *Flight[K, V]) joinLocked() Role {
+	if f.done == nil {
+		f.done = make(chan struct{})
+	}
+	if f.cancelled {
+		return Queued
+	}
+	f.waiters++
+	f.shared = true
+	f.shard.joined++
+	return Waiter
+}
+
+func (f *Flight[K, V]) info() Info {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return Info{Time(f.started), f.waiters}
+}
+
+// Ended says how a wait ended.
+type Ended uint8
+
+const (
+	Landed    Ended = iota // the outcome is there
+	Left                   // ctx ended first
+	Soon                   // the early channel was closed first
+	Recursive              // the flight waits for the caller's own load
+)
+
+// Wait waits until the flight is woken, ctx ends or early is closed. In every
+// case but the first the caller has left the flight.
+func (f *Flight[K, V]) Wait(ctx context.Context, role Role, early <-chan struct{}) Ended {
+	if n := nodeOf(ctx); n != nil {
+		if !n.wait(&f.node) {
+			f.leave(role)
+			return Recursive
+		}
+		defer n.unwait(&f.node)
+	}
+	if ctx.Done() == nil && early == nil {
+		<-f.done
+		return Landed
+	}
+	select {
+	case <-f.done:
+		return Landed
+	case <-ctx.Done():
+		f.leave(role)
+		return Left
+	case <-early:
+		f.leave(role)
+		return Soon
+	}
+}
+
+// Hold marks the load in which ctx was made as waiting for the flight, until
+// release. It reports false if the flight waits for that load already.
+func (f *Flight[K, V]) Hold(ctx context.Context) (release func(), ok bool) {
+	n := nodeOf(ctx)
+	if n == nil {
+		return func() {}, true
+	}
+	if !n.wait(&f.node) {
+		return nil, false
+	}
+	return sync.OnceFunc(func() { n.unwait(&f.node) }), true
+}
+
+// Inside runs fn, the load of a flight that its leader runs itself, as a wait of
+// the load in which ctx was made.
+func (f *Flight[K, V]) Inside(ctx context.Context, fn func()) {
+	if n := nodeOf(ctx); n != nil {
+		n.wait(&f.node)
+		defer n.unwait(&f.node)
+	}
+	fn()
+}
+
+func (f *Flight[K, V]) leave(role Role) {
+	if role != Queued {
+		f.Leave()
+	}
+}
+
+// Leave takes one waiter off the flight. If it was the last, the flight may be
+// cancelled.
+func (f *Flight[K, V]) Leave() {
+	f.shard.mu.Lock()
+	f.waiters--
+	cfg := &f.table.cfg
+	may := cfg.CancelAbandoned || cfg.Queue != 0 && f.phase == cfg.Queue
+	abandoned := may && f.waiters == 0 && !f.lasting && !f.published
+	f.cancelled = f.cancelled || abandoned
+	f.shard.mu.Unlock()
+	if abandoned {
+		f.ctx.Cancel(context.Canceled)
+	}
+}
+
+// Update changes the flight's value while it is not published.
+func (f *Flight[K, V]) Update(change func(v *V)) {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	if !f.published {
+		change(&f.value)
+	}
+}
+
+// Advance moves the flight on from phase from, or an earlier one, to phase to,
+// whose alarm rings at alarm (0 is never). It reports false if the flight is past
+// from or was woken: somebody else, such as an alarm, has moved it on.
+func (f *Flight[K, V]) Advance(from, to uint8, alarm int64) bool {
+	f.shard.mu.Lock()
+	ok := f.phase <= from && !f.woken
+	if ok {
+		f.phase, f.alarm = to, alarm
+	}
+	f.shard.mu.Unlock()
+	if ok {
+		f.table.watch.arm(f.table, alarm)
+	}
+	return ok
+}
+
+// Phase returns the phase the flight is in.
+func (f *Flight[K, V]) Phase() uint8 {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return f.phase
+}
+
+// Peek returns the flight's value as it is now, and how many callers wait.
+func (f *Flight[K, V]) Peek() (v V, waiters int) {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return f.value, f.waiters
+}
+
+// Abandoned reports whether the flight was cancelled since its last caller left.
+func (f *Flight[K, V]) Abandoned() bool {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return f.cancelled
+}
+
+// Land publishes the outcome and wakes everybody. With keep the flight stays
+// mapped, if it is, and serves newcomers until Remove. Land reports whether the
+// outcome was shared; ok is false if the flight was woken before and the outcome
+// is dropped.
+func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
+	f.shard.mu.Lock()
+	if f.woken {
+		f.shard.mu.Unlock()
+		return f.shared, false
+	}
+	f.value, f.err, f.published = v, err, true
+	notify := f.wakeLocked(keep)
+	shared = f.shared
+	f.shard.mu.Unlock()
+	run(notify)
+	return shared, true
+}
+
+// Wake wakes everybody if that was not done yet, once the outcome is published.
+func (f *Flight[K, V]) Wake(keep bool) {
+	f.shard.mu.Lock()
+	var notify []func()
+	if !f.woken {
+		notify = f.wakeLocked(keep)
+	}
+	f.shard.mu.Unlock()
+	run(notify)
+}
+
+func (f *Flight[K, V]) wakeLocked(keep bool) []func() {
+	f.woken = true
+	f.alarm = 0
+	if !keep {
+		f.unmapLocked()
+	}
+	delete(f.shard.loose, f)
+	if f.done != nil {
+		close(f.done)
+	}
+	notify := f.notify
+	f.notify = nil
+	return notify
+}
+
+func run(notify []func()) {
+	for _, fn := range notify {
+		fn()
+	}
+}
+
+// Replace lands the flight with v and, in the same instant, starts a background
+// flight of the key with the value next. It returns nil if the flight was
+// detached or woken: then nothing is started.
+func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
+	s := f.shard
+	s.mu.Lock()
+	if f.woken {
+		s.mu.Unlock()
+		return nil
+	}
+	f.value, f.published = v, true
+	mapped := f.mapped
+	notify := f.wakeLocked(false)
+	var g *Flight[K, V]
+	if mapped {
+		g = f.table.startLocked(f.ctx.values, s, f.key)
+		g.background, g.lasting, g.value = true, true, next
+	}
+	s.mu.Unlock()
+	run(notify)
+	if g != nil {
+		f.table.watch.arm(f.table, g.alarm)
+	}
+	return g
+}
+
+// Remove unmaps the flight if it still is mapped.
+func (f *Flight[K, V]) Remove() {
+	f.shard.mu.Lock()
+	f.unmapLocked()
+	f.shard.mu.Unlock()
+}
+
+// spare is the size above which an emptied map is given back: a map keeps the
+// memory of the most it ever held.
+const spare = 64
+
+func (f *Flight[K, V]) unmapLocked() {
+	if !f.mapped {
+		return
+	}
+	f.mapped = false
+	s := f.shard
+	delete(s.flights, f.key)
+	if s.peak > spare && len(s.flights) == 0 {
+		s.flights, s.writes, s.peak = nil, kept(s.writes), 0
+	}
+}
+
+// kept returns writes unless it can be given back too.
+func kept[K comparable](writes map[K]chan struct{}) map[K]chan struct{} {
+	if len(writes) == 0 {
+		return nil
+	}
+	return writes
+}
+
+// Notify calls fn once the flight is woken, at once if it was.
+func (f *Flight[K, V]) Notify(fn func()) {
+	f.shard.mu.Lock()
+	if !f.woken {
+		f.notify = append(f.notify, fn)
+		f.shard.mu.Unlock()
+		return
+	}
+	f.shard.mu.Unlock()
+	fn()
+}

@@ -1,0 +1,62 @@
+package flight
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// node is a flight's place in the wait-for graph of all live flights of the
+// process, whatever their tables: an edge leads from a flight whose load waits
+// to the flight that it waits for. A wait that would close a circle is refused.
+// Only calls made inside a load touch the graph.
+type node struct {
+	waits []*node // guarded by graph
+}
+
+var graph sync.Mutex
+
+type nodeKey struct{}
+
+// nodeOf returns the node of the flight inside whose load ctx was made, or nil.
+func nodeOf(ctx context.Context) *node {
+	n, _ := ctx.Value(nodeKey{}).(*node)
+	return n
+}
+
+// wait adds the edge from n to on. It reports false, and adds nothing, if on
+// waits for n already.
+func (n *node) wait(on *node) bool {
+	graph.Lock()
+	defer graph.Unlock()
+	if on.reachesLocked(n, nil) {
+		return false
+	}
+	n.waits = append(n.waits, on)
+	return true
+}
+
+// unwait removes one edge from n to on.
+func (n *node) unwait(on *node) {
+	graph.Lock()
+	defer graph.Unlock()
+	if i := slices.Index(n.waits, on); i >= 0 {
+		n.waits = slices.Delete(n.waits, i, i+1)
+	}
+}
+
+// reachesLocked reports whether a path leads from n to target. seen holds the
+// nodes that were looked at.
+func (n *node) reachesLocked(target *node, seen map[*node]bool) bool {
+	if n == target {
+		return true
+	}
+	if len(n.waits) == 0 || seen[n] {
+		return false
+	}
+	if seen == nil {
+		seen = map[*node]bool{}
+	}
+	seen[n] = true
+	return slices.ContainsFunc(n.waits, func(next *node) bool { return next.reachesLocked(target, seen) })
+}

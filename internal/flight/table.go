@@ -1,0 +1,287 @@
+package flight
+
+import (
+	"context"
+	"hash/maphash"
+	"iter"
+	"math/bits"
+	"reflect"
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// MaxShards is the greatest number of shards of a table.
+const MaxShards = 1 << 16
+
+// Config is what a face decides about its table. The zero value of every field
+// but Alarm works.
+type Config[K comparable, V any] struct {
+	Shards          int            // rounded up to a power of two; 0 is chosen from GOMAXPROCS
+	Shard           func(K) uint64 // nil hashes with a seed of this table's
+	CancelAbandoned bool           // cancel a flight when its last caller left
+
+	// Queue is a phase in which a flight is cancelled when its last caller left,
+	// even without CancelAbandoned: nothing was begun yet. 0 is none.
+	Queue uint8
+
+	// First is how long after its start a flight's first alarm rings; 0 is never.
+	First time.Duration
+
+	// Deadline makes the first alarm the end of the flight's context too.
+	Deadline bool
+
+	// Alarm is called on a goroutine of its own when the alarm of a phase rings.
+	Alarm func(f *Flight[K, V], phase uint8)
+
+	// Ready reports, under the shard's lock, whether a flight's value serves a
+	// newcomer without waiting. Nil: never.
+	Ready func(v *V) bool
+}
+
+// Table holds the flights of a face, at most one mapped per key.
+type Table[K comparable, V any] struct {
+	cfg    Config[K, V]
+	odd    bool
+	seed   maphash.Seed
+	shards []padded[K, V]
+	watch  watch
+}
+
+// Shard is one lock and what it guards.
+type Shard[K comparable, V any] struct {
+	mu      sync.Mutex
+	flights map[K]*Flight[K, V]        // the mapped ones; guarded by mu
+	loose   map[*Flight[K, V]]struct{} // detached and not yet woken; guarded by mu
+	writes  map[K]chan struct{}        // see writes.go; guarded by mu
+	peak    int                        // the most flights since the map was made; guarded by mu
+	started uint64                     // guarded by mu
+	joined  uint64                     // guarded by mu
+}
+
+// padded keeps two shards off one pair of cache lines.
+type padded[K comparable, V any] struct {
+	Shard[K, V]
+	_ [128 - unsafe.Sizeof(Shard[int, int]{})%128]byte
+}
+
+// NewTable returns an empty table.
+func NewTable[K comparable, V any](cfg Config[K, V]) *Table[K, V] {
+	n := cfg.Shards
+	if n <= 0 {
+		n = 8 * runtime.GOMAXPROCS(0)
+	}
+	n = 1 << bits.Len(uint(min(n, MaxShards)-1))
+	t := &Table[K, V]{
+		cfg:    cfg,
+		odd:    odd(reflect.TypeFor[K]()),
+		seed:   maphash.MakeSeed(),
+		shards: make([]padded[K, V], n),
+	}
+	t.watch.at.Store(never)
+	return t
+}
+
+// Odd reports whether a key may be unusable.
+func (t *Table[K, V]) Odd() bool { return t.odd }
+
+// Locate returns the shard of key; false if no map can find key again or the
+// face's shard function panicked.
+func (t *Table[K, V]) Locate(key K) (*Shard[K, V], bool) {
+	if t.odd || t.cfg.Shard != nil {
+		return t.locateCarefully(key)
+	}
+	return t.shard(maphash.Comparable(t.seed, key)), true
+}
+
+func (t *Table[K, V]) locateCarefully(key K) (s *Shard[K, V], ok bool) {
+	if t.odd && !usable(key) {
+		return nil, false
+	}
+	if t.cfg.Shard == nil {
+		return t.shard(maphash.Comparable(t.seed, key)), true
+	}
+	defer func() {
+		if recover() != nil {
+			s, ok = nil, false
+		}
+	}()
+	return t.shard(t.cfg.Shard(key)), true
+}
+
+func (t *Table[K, V]) shard(hash uint64) *Shard[K, V] {
+	return &t.shards[hash&uint64(len(t.shards)-1)].Shard
+}
+
+// Role says what a caller is to the flight that Join returned.
+type Role uint8
+
+const (
+	Leader Role = iota // started the flight, and must land it
+	Waiter             // counts in it, and must Wait
+	Served             // is served by the value that Join returned
+	Queued             // must wait until the cancelled flight has ended, then join again
+)
+
+// Join joins the flight of key or starts one. A caller that insists is not
+// served by a flight's value, and its flight is never abandoned. wait says whether a leader will Wait too; one that
+// runs the load itself need not.
+func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, wait bool) (*Flight[K, V], Role, V) {
+	s.mu.Lock()
+	f := s.flights[key]
+	if f != nil && t.cfg.Ready != nil && !insist && !f.cancelled && t.cfg.Ready(&f.value) {
+		value := f.value
+		s.mu.Unlock()
+		return f, Served, value
+	}
+	var none V
+	if f != nil && !f.woken {
+		role := f.joinLocked()
+		f.lasting = f.lasting || insist
+		s.mu.Unlock()
+		return f, role, none
+	}
+	if f != nil { // it landed and its value no longer serves
+		f.unmapLocked()
+	}
+	f = t.startLocked(ctx, s, key)
+	f.waiters, f.lasting = 1, insist
+	if wait {
+		f.done = make(chan struct{})
+	}
+	s.mu.Unlock()
+	t.watch.arm(t, f.alarm)
+	return f, Leader, none
+}
+
+// Lead starts a background flight of key, which has no waiters and is never
+// abandoned. It returns nil if there is a flight already.
+func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) *Flight[K, V] {
+	s.mu.Lock()
+	if s.flights[key] != nil {
+		s.mu.Unlock()
+		return nil
+	}
+	f := t.startLocked(ctx, s, key)
+	f.background, f.lasting, f.value = true, true, value
+	s.mu.Unlock()
+	t.watch.arm(t, f.alarm)
+	return f
+}
+
+func (t *Table[K, V]) startLocked(ctx context.Context, s *Shard[K, V], key K) *Flight[K, V] {
+	f := &Flight[K, V]{table: t, shard: s, key: key, started: Now(), mapped: true}
+	f.ctx.values, f.ctx.node = ctx, &f.node
+	if t.cfg.First > 0 {
+		f.alarm = After(f.started, t.cfg.First)
+	}
+	if t.cfg.Deadline {
+		f.ctx.deadline.Store(f.alarm)
+	}
+	if s.flights == nil {
+		s.flights = make(map[K]*Flight[K, V])
+	}
+	s.flights[key] = f
+	s.peak = max(s.peak, len(s.flights))
+	s.started++
+	return f
+}
+
+// Has reports whether a flight of key is mapped.
+func (t *Table[K, V]) Has(s *Shard[K, V], key K) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flights[key] != nil
+}
+
+// Detach takes the flight of key out of the map; its waiters still get its
+// outcome.
+func (t *Table[K, V]) Detach(s *Shard[K, V], key K) {
+	s.mu.Lock()
+	s.detachLocked(key)
+	s.mu.Unlock()
+}
+
+func (s *Shard[K, V]) detachLocked(key K) {
+	f := s.flights[key]
+	if f == nil {
+		return
+	}
+	f.unmapLocked()
+	if !f.woken {
+		if s.loose == nil {
+			s.loose = make(map[*Flight[K, V]]struct{})
+		}
+		s.loose[f] = struct{}{}
+	}
+}
+
+// All calls yield with every flight that was not woken yet, detached ones too.
+func (t *Table[K, V]) All() iter.Seq[*Flight[K, V]] {
+	return func(yield func(*Flight[K, V]) bool) {
+		for i := range t.shards {
+			for _, f := range t.shards[i].live(true) {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *Shard[K, V]) live(loose bool) []*Flight[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*Flight[K, V], 0, len(s.flights)+len(s.loose))
+	for _, f := range s.flights {
+		if !f.woken {
+			list = append(list, f)
+		}
+	}
+	if loose {
+		for f := range s.loose {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// InFlight yields the key of every mapped flight that was not woken yet, when
+// it started and how many callers wait for it.
+func (t *Table[K, V]) InFlight() iter.Seq2[K, Info] {
+	return func(yield func(K, Info) bool) {
+		for i := range t.shards {
+			for _, f := range t.shards[i].live(false) {
+				if !yield(f.key, f.info()) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Info tells of a flight.
+type Info struct {
+	Since   time.Time
+	Waiters int
+}
+
+// Load tells of a shard: how many flights are mapped, and how many were started
+// and joined since the table was made.
+type Load struct {
+	InFlight        int
+	Started, Joined uint64
+}
+
+// Loads returns the load of every shard.
+func (t *Table[K, V]) Loads() []Load {
+	loads := make([]Load, len(t.shards))
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		loads[i] = Load{len(s.flights), s.started, s.joined}
+		s.mu.Unlock()
+	}
+	return loads
+}

@@ -1,0 +1,96 @@
+package flight
+
+import "context"
+
+// A write of a key to the cache is under way while the shard's writes hold the
+// key. Writes of one key are in order: a fill by a flight gives way to any other,
+// a write by the user waits for its turn. The channel is made by the first who
+// waits and closed when the write ends.
+
+// Store publishes the outcome of a flight and registers its fill as the write
+// under way. It reports false for store if the flight must not write: it was
+// detached, or somebody writes the key, who detaches it at the end. ok is false
+// if the flight is not in phase from or was woken, and nothing is published.
+func (f *Flight[K, V]) Store(v V, err error, from, to uint8, alarm int64) (store, ok bool) {
+	f.shard.mu.Lock()
+	store, ok = f.storeLocked(v, err, from, to, alarm)
+	f.shard.mu.Unlock()
+	if store {
+		f.table.watch.arm(f.table, alarm)
+	}
+	return store, ok
+}
+
+func (f *Flight[K, V]) storeLocked(v V, err error, from, to uint8, alarm int64) (store, ok bool) {
+	if f.woken || f.phase != from {
+		return false, false
+	}
+	f.value, f.err, f.published = v, err, true
+	_, busy := f.shard.writes[f.key]
+	if !f.mapped || f.cancelled || busy {
+		return false, true
+	}
+	f.phase, f.alarm = to, alarm
+	f.shard.beginLocked(f.key)
+	return true, true
+}
+
+// Stored ends the fill that Store registered. It runs last, which changes the
+// value, under the same lock.
+func (f *Flight[K, V]) Stored(last func(v *V)) {
+	s := f.shard
+	s.mu.Lock()
+	if !f.woken {
+		last(&f.value)
+	}
+	s.endLocked(f.key)
+	s.mu.Unlock()
+}
+
+// BeginWrite detaches the flight of key and waits for its turn to write. It
+// returns the cause if ctx ends first; otherwise EndWrite must follow.
+func (t *Table[K, V]) BeginWrite(ctx context.Context, s *Shard[K, V], key K) error {
+	for {
+		s.mu.Lock()
+		s.detachLocked(key)
+		turn, busy := s.writes[key]
+		if !busy {
+			s.beginLocked(key)
+			s.mu.Unlock()
+			return nil
+		}
+		if turn == nil {
+			turn = make(chan struct{})
+			s.writes[key] = turn
+		}
+		s.mu.Unlock()
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// EndWrite ends a write. Flights that started meanwhile may have read what was
+// there before it: they are detached too.
+func (t *Table[K, V]) EndWrite(s *Shard[K, V], key K) {
+	s.mu.Lock()
+	s.detachLocked(key)
+	s.endLocked(key)
+	s.mu.Unlock()
+}
+
+func (s *Shard[K, V]) beginLocked(key K) {
+	if s.writes == nil {
+		s.writes = make(map[K]chan struct{})
+	}
+	s.writes[key] = nil
+}
+
+func (s *Shard[K, V]) endLocked(key K) {
+	if turn := s.writes[key]; turn != nil {
+		close(turn)
+	}
+	delete(s.writes, key)
+}

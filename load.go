@@ -1,0 +1,361 @@
+package corral
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/corralcache/corral/internal/flight"
+)
+
+// fly is the life of a flight: read the cache, load if that does not help, store
+// what was loaded, wake the waiters. Each phase has an alarm; whoever advances
+// the flight out of a phase, the one that works or the alarm, goes on with it.
+func (l *Loader[K, V]) fly(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	l.guard(f, func() {
+		r, _ := f.Peek()
+		if r.prev == nil {
+			l.read(f)
+		} else if f.Advance(phaseRead, phaseQueue, 0) {
+			l.load(f, r)
+		}
+	})
+}
+
+// guard runs a part of a flight's life and lands the flight if user code other
+// than the load, which has a guard of its own, panics or ends the goroutine.
+func (l *Loader[K, V]) guard(f *flight.Flight[K, ride[K, V]], part func()) {
+	returned := false
+	defer func() {
+		if !returned {
+			l.land(f, ride[K, V]{}, crash(recover()))
+		}
+	}()
+	part()
+	returned = true
+}
+
+// crash returns the error for a panic with value, or for runtime.Goexit.
+func crash(value any) error {
+	if value == nil {
+		return ErrGoexit
+	}
+	return &PanicError{Value: value, Stack: debug.Stack()}
+}
+
+// ended gives back what a flight held. Whoever lands the flight calls it.
+func (l *Loader[K, V]) ended(f *flight.Flight[K, ride[K, V]]) {
+	if f.Background() {
+		l.refreshing.Add(-1)
+	}
+}
+
+// read reads the cache inside the flight: for a far cache the one read that
+// its callers share, for a near one the second look, which finds what another
+// flight stored after the caller had looked.
+func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]]) {
+	if !l.rest.allows() {
+		if f.Advance(phaseRead, phaseQueue, 0) {
+			l.decide(f, nil, errResting)
+		}
+		return
+	}
+	ctx := f.Values(flight.After(f.Started(), l.opts.CacheTimeout))
+	defer ctx.End()
+	e, took, err := l.get(ctx, f.Key())
+	if !f.Advance(phaseRead, phaseQueue, 0) {
+		return // too late: the alarm went on without it
+	}
+	l.judge(f.Values(0), f.Context(), Event{Op: OpCacheGet, Err: err, Took: took}, f.Key())
+	l.decide(f, e, err)
+}
+
+// decide goes on with what the cache held.
+func (l *Loader[K, V]) decide(f *flight.Flight[K, ride[K, V]], e *Entry[V], err error) {
+	r, _ := f.Peek()
+	if closed := l.closedBy(err); closed != nil {
+		l.land(f, r, closed)
+		return
+	}
+	r.prev, r.blind = e, err != nil
+	switch st := l.state(e); {
+	case r.insist:
+	case f.Background():
+		if st == fresh && newer(e, r.seen) {
+			l.serveFlight(f, r, SourceHit)
+			return
+		}
+	case st == fresh && l.far && l.draws(e):
+		l.swap(f, r, SourceHit)
+		return
+	case st == fresh:
+		l.serveFlight(f, r, SourceHit)
+		return
+	case st == stale:
+		l.swap(f, r, SourceStale)
+		return
+	case st == rescue && l.retries.waits(f.Key()):
+		l.serveFlight(f, r, SourceStale)
+		return
+	}
+	f.Update(func(now *ride[K, V]) { now.prev, now.blind = r.prev, r.blind })
+	l.load(f, r)
+}
+
+// newer reports whether e is fresh for longer than the entry that was seen.
+func newer[V any](e, seen *Entry[V]) bool {
+	if seen == nil || !e.plain {
+		return seen == nil || e.LoadedAt.After(seen.LoadedAt)
+	}
+	// A plain value tells only its end, as exactly as two readings of the clock do.
+	longer := saturatingSub(e.TTL, seen.TTL) + e.LoadedAt.Sub(seen.LoadedAt)
+	return longer > time.Millisecond
+}
+
+// serveFlight lands a flight with what it read.
+func (l *Loader[K, V]) serveFlight(f *flight.Flight[K, ride[K, V]], r ride[K, V], source Source) {
+	r.entry, r.source, r.read = r.prev, source, true
+	l.land(f, r, (&Result[V]{}).absence(r.entry))
+}
+
+// swap lands a flight with what it read and goes on as the refresh that is due.
+// In between there is no instant without a flight.
+func (l *Loader[K, V]) swap(f *flight.Flight[K, ride[K, V]], r ride[K, V], source Source) {
+	if l.retries.waits(f.Key()) || !l.mayRefresh(f.Values(0), f.Key()) {
+		l.serveFlight(f, r, source)
+		return
+	}
+	next := l.ride(r.load)
+	next.prev = r.prev
+	r.entry, r.source, r.read = r.prev, source, true
+	g := f.Replace(r, next)
+	if g == nil {
+		l.refreshing.Add(-1)
+	} else {
+		l.launch(g)
+	}
+	f.Context().End()
+}
+
+// land lands a flight that stores nothing, unless it landed already.
+func (l *Loader[K, V]) land(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error) {
+	f.Context().End()
+	if _, ok := f.Land(r, err, false); ok {
+		l.ended(f)
+	}
+}
+
+// load calls the user's function, once there is a slot for it.
+func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
+	held, ok := l.takeSlot(f)
+	if !ok || f.Context().Err() != nil {
+		held.release()
+		l.land(f, r, context.Canceled)
+		return
+	}
+	now := flight.Now()
+	end := flight.After(now, l.opts.LoadTimeout)
+	f.Context().SetDeadline(end)
+	phase, alarm := phaseLoad, end
+	if soft := flight.After(now, l.opts.SoftTimeout); r.soft != nil && soft < end {
+		phase, alarm = phaseSoft, soft
+	}
+	f.Update(func(now *ride[K, V]) { now.slot = held })
+	if !f.Advance(phaseQueue, phase, alarm) { // Close was faster
+		held.release()
+		return
+	}
+	if f.Background() {
+		l.counts.refreshes.Add(1)
+	}
+	l.counts.loads.Add(1)
+	l.call(f, r, held, now)
+}
+
+// takeSlot waits for the right to load: the patron's, or one of MaxLoads.
+func (l *Loader[K, V]) takeSlot(f *flight.Flight[K, ride[K, V]]) (held *slot, ok bool) {
+	if l.slots == nil {
+		return nil, true
+	}
+	var t *ticket
+	f.Update(func(r *ride[K, V]) {
+		if r.patron != nil && l.slots.share(r.patron) {
+			held = r.patron
+			return
+		}
+		t = l.slots.enqueue()
+		r.ticket = t
+	})
+	switch {
+	case held != nil:
+		return held, true
+	case t == nil: // the flight was landed by Close
+		return nil, false
+	}
+	return l.slots.wait(f.Context(), t)
+}
+
+// call runs the user's function and goes on with whatever became of it.
+func (l *Loader[K, V]) call(f *flight.Flight[K, ride[K, V]], r ride[K, V], held *slot, start int64) {
+	control := &Control[V]{previous: r.prev}
+	ctx := &loadContext[K, V]{f.Context(), f.Key(), control, l.slots, held}
+	var v V
+	var err error
+	returned := false
+	defer func() {
+		if !returned {
+			err = crash(recover())
+		}
+		l.returned(f, r, control, loaded[V]{v, err, time.Duration(flight.Now() - start)})
+	}()
+	v, err = r.load(ctx, f.Key())
+	returned = true
+}
+
+// loaded is what a load came to.
+type loaded[V any] struct {
+	value V
+	err   error
+	took  time.Duration
+}
+
+// returned goes on after the load: it lands the flight unless that was done.
+func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], control *Control[V], got loaded[V]) {
+	late := f.Late()
+	f.Context().End()
+	if !f.Advance(phaseLoad, phaseDone, 0) {
+		l.late(f)
+		return
+	}
+	l.releaseSlot(f)
+	if got.err != nil && late { // its context ended an instant before the alarm rang
+		got.err = ErrLoadTimeout
+	}
+	if f.Abandoned() {
+		l.tellLoad(f, got.err, got.took)
+		l.land(f, r, context.Canceled)
+		return
+	}
+	l.outcome(f, r, control, got)
+}
+
+// late drops the result of a load whose callers were answered without it.
+func (l *Loader[K, V]) late(f *flight.Flight[K, ride[K, V]]) {
+	if f.Phase() == phaseDone {
+		l.counts.stuck.Add(-1)
+		return // the alarm ended the flight
+	}
+	l.releaseSlot(f) // Close did
+}
+
+func (l *Loader[K, V]) releaseSlot(f *flight.Flight[K, ride[K, V]]) {
+	if l.slots != nil {
+		r, _ := f.Peek()
+		r.slot.release()
+	}
+}
+
+// outcome tells the five ends of a load apart.
+func (l *Loader[K, V]) outcome(f *flight.Flight[K, ride[K, V]], r ride[K, V], control *Control[V], got loaded[V]) {
+	err := got.err
+	if errors.Is(err, ErrNotModified) {
+		if previous, ok := control.Previous(); ok {
+			got.value, err = previous, nil
+		}
+	}
+	switch {
+	case err == nil:
+		l.tellLoad(f, nil, got.took)
+		l.counts.loaded(got.took)
+		l.retries.forget(f.Key())
+		ttl, store := control.decided(l.opts.TTL)
+		r.entry = l.entry(got.value, got.took, ttl)
+		l.store(f, r, nil, store)
+	case errors.Is(err, ErrNotFound):
+		l.tellLoad(f, err, got.took)
+		l.counts.absent.Add(1)
+		l.retries.forget(f.Key())
+		ttl, store := control.decided(l.opts.AbsentTTL)
+		r.entry = l.absent(got.took, ttl)
+		l.store(f, r, err, store && ttl > 0)
+	default:
+		l.failed(f, r, err, got.took)
+	}
+}
+
+// failed lands a flight whose load failed: with the stale value if there is one
+// that may stand in, else with the error.
+func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, took time.Duration) {
+	l.tellLoad(f, err, took)
+	l.counts.loadErrors.Add(1)
+	if f.Background() {
+		l.counts.refreshErrs.Add(1)
+	}
+	var crashed *PanicError
+	if errors.As(err, &crashed) || errors.Is(err, ErrGoexit) {
+		l.counts.panics.Add(1)
+	}
+	st := l.state(r.prev)
+	if st < rescue || r.prev.Absent {
+		l.land(f, r, err)
+		return
+	}
+	l.retries.failed(f.Key())
+	r.entry, r.source, r.failure = r.prev, SourceStale, err
+	if st == fresh {
+		r.source = SourceHit
+	}
+	l.land(f, r, nil)
+}
+
+func (l *Loader[K, V]) tellLoad(f *flight.Flight[K, ride[K, V]], err error, took time.Duration) {
+	op := OpLoad
+	if f.Background() {
+		op = OpRefresh
+	}
+	l.tell(l.opts.Hooks.Load, f.Values(0), f.Key(), Event{Op: op, Err: err, Took: took})
+}
+
+// alarm goes on with a flight whose phase took too long.
+func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
+	switch phase {
+	case phaseRead:
+		l.life.again()
+		go l.readTimedOut(f)
+	case phaseSoft:
+		if f.Advance(phaseSoft, phaseLoad, f.Deadline()) {
+			f.Update(func(r *ride[K, V]) { close(r.soft) })
+		}
+	case phaseLoad:
+		l.life.again()
+		go l.loadTimedOut(f)
+	case phaseStore:
+		if f.Advance(phaseStore, phaseStored, 0) {
+			l.judge(f.Values(0), f.Context(), Event{Op: OpCacheSet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
+			f.Wake(true)
+		}
+	}
+}
+
+// readTimedOut goes on without the answer of a cache that does not come.
+func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	if f.Advance(phaseRead, phaseQueue, 0) {
+		l.judge(f.Values(0), f.Context(), Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
+		l.guard(f, func() { l.decide(f, nil, errCacheTimeout) })
+	}
+}
+
+// loadTimedOut lands a flight whose load runs on. It no longer counts in
+// MaxLoads: a source that hangs would otherwise end all loading.
+func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	if f.Advance(phaseLoad, phaseDone, 0) {
+		l.counts.stuck.Add(1)
+		l.releaseSlot(f)
+		r, _ := f.Peek()
+		l.guard(f, func() { l.failed(f, r, ErrLoadTimeout, l.opts.LoadTimeout) })
+	}
+}

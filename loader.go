@@ -1,0 +1,222 @@
+package corral
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync/atomic"
+
+	"github.com/corralcache/corral/internal/flight"
+	"github.com/corralcache/corral/sharded"
+)
+
+// Loader reads values through a cache, and loads those that the cache has not.
+// At any moment at most one load of a key runs, whoever asks for it. What
+// happens to a call:
+//
+//  1. A fresh value is served. Nothing starts, but for a refresh ahead of time
+//     with [Options].EarlyExpiry.
+//  2. A stale value is served at once, and one refresh runs in the background.
+//  3. Else one load runs and everybody who asks waits for it, each on a context
+//     of its own. It is stored unless a Delete or Set of the key came meanwhile.
+//
+// A failing cache is a miss. All methods are safe for concurrent use. Callers
+// share the values: if V is a pointer, slice or map they share what is behind it.
+type Loader[K comparable, V any] struct {
+	cache   Cache[K, V]
+	plain   PlainCache[K, V] // nil if cache holds entries
+	settler Settler[K]       // nil if cache buffers nothing
+	far     bool
+	quick   bool // a hit needs nothing but the cache
+	reach   float64
+	windows windows
+	opts    Options
+
+	table      *flight.Table[K, ride[K, V]]
+	life       life
+	rest       rest
+	retries    retries[K]
+	slots      *slots
+	refreshing atomic.Int64
+	counts     *counts
+}
+
+// Flight tells of a load that is running.
+type Flight = sharded.Flight
+
+// New returns a Loader over cache. It returns an [*OptionError] for options that
+// cannot work, and the error of a cache that knows that it cannot ([Checker]).
+// The Loader starts no goroutine until it loads, and never closes the cache.
+func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], error) {
+	if cache == nil {
+		return nil, &OptionError{"the cache", cache, "it may not be nil"}
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	if c, ok := cache.(Checker); ok {
+		if err := c.Check(); err != nil {
+			return nil, err
+		}
+	}
+	opts = opts.withDefaults()
+	l := &Loader[K, V]{
+		cache:   cache,
+		reach:   opts.EarlyExpiry * greatestDraw,
+		windows: windows{opts.StaleFor, opts.StaleIfError},
+		opts:    opts,
+		life:    life{idle: make(chan struct{})},
+		retries: retries[K]{min: opts.RetryMin, max: opts.RetryMax},
+		slots:   newSlots(opts.MaxLoads),
+		counts:  newCounts(),
+	}
+	l.plain, _ = cache.(PlainCache[K, V])
+	l.settler, _ = cache.(Settler[K])
+	if f, ok := cache.(Far); ok {
+		l.far = f.Far()
+	}
+	l.table = flight.NewTable(flight.Config[K, ride[K, V]]{
+		Shards:          opts.Shards,
+		CancelAbandoned: opts.CancelAbandoned,
+		Queue:           phaseQueue,
+		First:           opts.CacheTimeout,
+		Alarm:           l.alarm,
+		Ready:           l.ready,
+	})
+	l.quick = !l.far && !l.table.Odd() && opts.Hooks.Hit == nil
+	return l, nil
+}
+
+// GetOrLoad returns the value of key, from the cache or from load, which is
+// called at most once however many callers ask. The errors of a load are
+// returned as they are to everyone who waited for it. If ctx ends first,
+// GetOrLoad returns [context.Cause](ctx) and the load goes on.
+//
+// A load in a variable made once costs a hit nothing; a method value or closure
+// written at the call is allocated there.
+func (l *Loader[K, V]) GetOrLoad(ctx context.Context, key K, load LoadFunc[K, V]) (V, error) {
+	if l.quick && ctx != nil && load != nil && !l.rest.troubled.Load() && !l.life.closed() {
+		if v, ok := l.hit(ctx, key); ok {
+			return v, nil
+		}
+	}
+	r, err := l.Lookup(ctx, key, load)
+	return r.Value, err
+}
+
+// Lookup is [Loader.GetOrLoad] that tells where the value came from.
+func (l *Loader[K, V]) Lookup(ctx context.Context, key K, load LoadFunc[K, V]) (Result[V], error) {
+	s, err := l.admit(ctx, key, load != nil)
+	if err != nil {
+		return Result[V]{}, err
+	}
+	r, err := l.lookup(ctx, s, key, load)
+	l.count(ctx, key, r, err)
+	return r, err
+}
+
+// Refresh loads key even if its value is fresh, or joins the load that runs, and
+// returns the value. Unlike GetOrLoad it never returns a stale value for a load
+// that failed. The load goes on if ctx ends.
+func (l *Loader[K, V]) Refresh(ctx context.Context, key K, load LoadFunc[K, V]) (V, error) {
+	var none V
+	s, err := l.admit(ctx, key, load != nil)
+	if err != nil {
+		return none, err
+	}
+	for {
+		if ctx.Err() != nil {
+			return none, context.Cause(ctx)
+		}
+		f, role, _ := l.table.Join(ctx, s, key, true, true)
+		start := l.ride(load)
+		start.insist = true
+		l.board(ctx, f, role, start)
+		switch f.Wait(ctx, role, nil) {
+		case flight.Left:
+			return none, context.Cause(ctx)
+		case flight.Recursive:
+			return none, ErrRecursiveLoad
+		}
+		r, err := f.Outcome()
+		switch {
+		case role == flight.Queued || r.read: // no load ran: try again
+		case err != nil:
+			return none, err
+		case r.failure != nil:
+			return none, r.failure
+		default:
+			return r.entry.Value, nil
+		}
+	}
+}
+
+// InFlight yields the key of every load that is running and can be joined. What
+// it tells of one was true at a moment during the iteration.
+func (l *Loader[K, V]) InFlight() iter.Seq2[K, Flight] {
+	return func(yield func(K, Flight) bool) {
+		for key, info := range l.table.InFlight() {
+			if !yield(key, Flight(info)) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns what was counted so far.
+func (l *Loader[K, V]) Stats() Stats { return l.counts.snapshot() }
+
+// Close refuses new calls with [ErrClosed], cancels background refreshes that
+// nobody waits for, and waits until every other load has landed. If ctx ends
+// first it cancels them, gives their callers ErrClosed, and returns
+// [context.Cause](ctx) without waiting for loads that ignore their context.
+// Close may be called several times; each waits in the same way. It does not
+// close the cache.
+func (l *Loader[K, V]) Close(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	l.life.close()
+	l.cancel(func(f *flight.Flight[K, ride[K, V]]) bool {
+		_, waiters := f.Peek()
+		return f.Background() && waiters == 0
+	})
+	err := l.life.wait(ctx)
+	if err != nil {
+		l.cancel(func(*flight.Flight[K, ride[K, V]]) bool { return true })
+	}
+	l.life.over.Store(true)
+	return err
+}
+
+// cancel cancels every flight that which says and gives its callers ErrClosed.
+func (l *Loader[K, V]) cancel(which func(*flight.Flight[K, ride[K, V]]) bool) {
+	for f := range l.table.All() {
+		if which(f) {
+			f.Land(ride[K, V]{}, ErrClosed, false)
+			f.Context().Cancel(ErrClosed)
+		}
+	}
+}
+
+var (
+	errNilContext = errors.New("corral: the context is nil")
+	errNilLoad    = errors.New("corral: the load is nil")
+)
+
+// admit returns the shard of key, or why the call is refused.
+func (l *Loader[K, V]) admit(ctx context.Context, key K, load bool) (*flight.Shard[K, ride[K, V]], error) {
+	switch {
+	case ctx == nil:
+		return nil, errNilContext
+	case !load:
+		return nil, errNilLoad
+	case l.life.closed():
+		return nil, ErrClosed
+	}
+	s, ok := l.table.Locate(key)
+	if !ok {
+		return nil, ErrInvalidKey
+	}
+	return s, nil
+}

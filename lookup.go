@@ -1,0 +1,228 @@
+package corral
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/corralcache/corral/internal/flight"
+)
+
+// hit returns a value that is fresh beyond doubt. Everything else, an entry so
+// near its end that a draw could matter, a panic of the cache, is for Lookup.
+func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	if l.plain != nil {
+		v, life, found, err := l.plain.GetValue(ctx, key)
+		if err != nil || !found || !l.quiet(l.left(life), l.opts.TTL, l.counts.meanLoadTime()) {
+			return v, false
+		}
+		l.counts.hits.add()
+		return v, true
+	}
+	e, err := l.cache.Get(ctx, key)
+	if err != nil || e == nil || e.Absent || !l.quiet(e.TTL-time.Since(e.LoadedAt), e.TTL, e.LoadTime) {
+		return v, false
+	}
+	l.counts.hits.add()
+	return e.Value, true
+}
+
+// quiet reports whether an entry is fresh for so long that no draw asks for an
+// early refresh.
+func (l *Loader[K, V]) quiet(left, ttl, loadTime time.Duration) bool {
+	return left > 0 && float64(left) > min(float64(loadTime)*l.reach, float64(ttl)/2)
+}
+
+// left returns how long a plain value with a life is fresh.
+func (l *Loader[K, V]) left(life time.Duration) time.Duration {
+	if life < 0 {
+		return noEnd
+	}
+	return life - l.windows.longest()
+}
+
+// noEnd is the TTL of a plain value without end.
+const noEnd = time.Duration(1<<63 - 1)
+
+// lookup is what happens to a call.
+func (l *Loader[K, V]) lookup(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
+	if !l.far {
+		e, err := l.readNear(ctx, key)
+		if err != nil {
+			return Result[V]{waited: true}, err
+		}
+		if r, ok := l.serve(ctx, s, key, load, e); ok {
+			return r, r.absence(e)
+		}
+	}
+	return l.wait(ctx, s, key, load)
+}
+
+// readNear reads the cache on the caller's goroutine. Only with FailClosed does
+// it return the cache's error.
+func (l *Loader[K, V]) readNear(ctx context.Context, key K) (*Entry[V], error) {
+	if !l.rest.allows() {
+		return nil, l.closedBy(errResting)
+	}
+	e, took, err := l.get(ctx, key)
+	l.judge(ctx, ctx, Event{Op: OpCacheGet, Err: err, Took: took}, key)
+	return e, l.closedBy(err)
+}
+
+// closedBy returns the error of a read that a call must return.
+func (l *Loader[K, V]) closedBy(err error) error {
+	if l.opts.FailClosed && !errors.Is(err, ErrUndecodable) {
+		return err
+	}
+	return nil
+}
+
+// serve answers a call with what the cache held, if that is of use, and starts
+// the refresh that is due.
+func (l *Loader[K, V]) serve(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) (Result[V], bool) {
+	switch l.state(e) {
+	case fresh:
+		if l.draws(e) {
+			l.refresh(ctx, s, key, load, e)
+		}
+		return l.result(e, SourceHit), true
+	case stale:
+		l.refresh(ctx, s, key, load, e)
+		return l.result(e, SourceStale), true
+	case rescue:
+		return l.result(e, SourceStale), l.retries.waits(key)
+	}
+	return Result[V]{}, false
+}
+
+// state returns the state of what the cache held; nothing is expired.
+func (l *Loader[K, V]) state(e *Entry[V]) state {
+	if e == nil {
+		return expired
+	}
+	return l.windows.state(e.age(), e.TTL, e.Absent)
+}
+
+// draws reports whether a call of a fresh entry starts its early refresh.
+func (l *Loader[K, V]) draws(e *Entry[V]) bool {
+	left, ttl := e.TTL-e.age(), e.TTL
+	if e.plain {
+		ttl = l.opts.TTL
+	}
+	if e.Absent || l.quiet(left, ttl, e.LoadTime) {
+		return false
+	}
+	return early(left, ttl, e.LoadTime, l.opts.EarlyExpiry, 1-rand.Float64())
+}
+
+// result describes an entry.
+func (l *Loader[K, V]) result(e *Entry[V], source Source) Result[V] {
+	age := e.age()
+	r := Result[V]{Value: e.Value, Source: source, Age: age, TTL: saturatingSub(e.TTL, age), Stored: true}
+	if e.plain || e.LoadedAt.IsZero() {
+		r.Age = -1
+	}
+	return r
+}
+
+// absence returns the error of a call that was answered with e.
+func (r *Result[V]) absence(e *Entry[V]) error {
+	if e != nil && e.Absent {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// wait joins or starts the flight of key and waits for it.
+func (l *Loader[K, V]) wait(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
+	for patient := false; ; {
+		if ctx.Err() != nil {
+			return Result[V]{waited: true}, context.Cause(ctx)
+		}
+		f, role, served := l.table.Join(ctx, s, key, false, true)
+		if role == flight.Served {
+			e, source := served.serves(l)
+			r := l.result(e, source)
+			return r, r.absence(e)
+		}
+		l.board(ctx, f, role, l.ride(load))
+		var soft <-chan struct{}
+		if l.opts.SoftTimeout > 0 && !patient {
+			now, _ := f.Peek()
+			soft = now.soft
+		}
+		ended := f.Wait(ctx, role, soft)
+		switch {
+		case ended == flight.Landed && role == flight.Queued:
+		case ended == flight.Landed:
+			return l.landed(f, role)
+		case ended == flight.Recursive:
+			return Result[V]{waited: true}, ErrRecursiveLoad
+		case ended == flight.Left && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return l.waited(role), context.Cause(ctx)
+		default:
+			now, _ := f.Peek()
+			if l.state(now.prev) >= rescue && !now.prev.Absent {
+				r := l.result(now.prev, SourceStale)
+				r.waited, r.stale = true, true
+				return r, nil
+			}
+			if ended == flight.Left {
+				return l.waited(role), context.Cause(ctx)
+			}
+			patient = true // the stale value expired in this instant
+		}
+	}
+}
+
+// waited is the result of a call that waited in vain.
+func (l *Loader[K, V]) waited(role flight.Role) Result[V] {
+	r := Result[V]{Source: SourceLoaded, waited: true}
+	if role == flight.Waiter {
+		r.Source = SourceShared
+	}
+	return r
+}
+
+// landed describes the outcome of a flight to one of its callers.
+func (l *Loader[K, V]) landed(f *flight.Flight[K, ride[K, V]], role flight.Role) (Result[V], error) {
+	o, err := f.Outcome()
+	if o.entry == nil || err != nil && !o.read {
+		return l.waited(role), err
+	}
+	source := o.source
+	if source == SourceLoaded && role == flight.Waiter {
+		source = SourceShared
+	}
+	r := l.result(o.entry, source)
+	r.waited, r.stale = !o.read, o.prev != nil
+	if r.waited {
+		r.Stored = o.stored
+	}
+	return r, err
+}
+
+// count counts a call once it is answered, and tells the hooks.
+func (l *Loader[K, V]) count(ctx context.Context, key K, r Result[V], err error) {
+	if r.waited {
+		l.counts.misses.Add(1)
+		l.tell(l.opts.Hooks.Miss, ctx, key, Event{Op: OpGetOrLoad, Err: err})
+	} else {
+		l.counts.hits.add()
+	}
+	switch {
+	case r.Source == SourceStale:
+		l.counts.stale.add()
+		l.tell(l.opts.Hooks.Stale, ctx, key, Event{Op: OpGetOrLoad, Err: err})
+	case r.Source == SourceShared:
+		l.counts.shared.Add(1)
+	case !r.waited:
+		l.tell(l.opts.Hooks.Hit, ctx, key, Event{Op: OpGetOrLoad, Err: err})
+	}
+}

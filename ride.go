@@ -1,0 +1,137 @@
+package corral
+
+import (
+	"context"
+
+	"github.com/corralcache/corral/internal/flight"
+)
+
+// ride is what a flight of a Loader carries.
+type ride[K comparable, V any] struct {
+	load   LoadFunc[K, V]
+	insist bool          // Refresh wants a load, whatever the cache holds
+	seen   *Entry[V]     // what the call saw that started a refresh
+	prev   *Entry[V]     // what the flight itself read
+	blind  bool          // it could not read
+	soft   chan struct{} // closed after SoftTimeout; nil without
+
+	patron *slot   // of the load inside which somebody waits for this flight
+	ticket *ticket // while it queues for a slot
+	slot   *slot   // while it loads
+
+	// The outcome:
+	entry   *Entry[V]
+	source  Source
+	read    bool  // read from the cache: no load ran
+	stored  bool  // the cache holds entry
+	failure error // of the load for which entry, a stale one, stands in
+}
+
+// ride returns what a new flight carries.
+func (l *Loader[K, V]) ride(load LoadFunc[K, V]) ride[K, V] {
+	r := ride[K, V]{load: load}
+	if l.opts.SoftTimeout > 0 {
+		r.soft = make(chan struct{})
+	}
+	return r
+}
+
+// The phases of a flight.
+const (
+	phaseRead   uint8 = iota // reads the cache, within CacheTimeout
+	phaseQueue               // queues for one of MaxLoads
+	phaseSoft                // loads, before SoftTimeout
+	phaseLoad                // loads, within LoadTimeout
+	phaseDone                // the load is over
+	phaseStore               // writes the cache, within CacheTimeout
+	phaseStored              // the write is over, or given up
+)
+
+// serves returns the entry of a flight that serves a newcomer, as ready said.
+func (r *ride[K, V]) serves(l *Loader[K, V]) (*Entry[V], Source) {
+	e := r.entry
+	if e == nil {
+		e = r.prev
+	}
+	if l.state(e) == fresh {
+		return e, SourceHit
+	}
+	return e, SourceStale
+}
+
+// ready reports whether a flight serves newcomers without their waiting: with
+// the entry that it loaded, until the cache shows it, or with the one that it
+// found while it loads the next.
+func (l *Loader[K, V]) ready(r *ride[K, V]) bool {
+	if r.entry != nil {
+		return l.state(r.entry) >= stale
+	}
+	return r.prev != nil && l.state(r.prev) >= stale
+}
+
+// board starts a flight for its leader. For a waiter inside another load it
+// sees to it that the flight need not queue behind that load.
+func (l *Loader[K, V]) board(ctx context.Context, f *flight.Flight[K, ride[K, V]], role flight.Role, start ride[K, V]) {
+	held := l.slots.held(ctx)
+	switch {
+	case role == flight.Leader:
+		start.patron = held
+		f.Update(func(r *ride[K, V]) { start.keepPatron(r); *r = start })
+		l.launch(f)
+	case role == flight.Waiter && held != nil:
+		f.Update(func(r *ride[K, V]) {
+			if r.ticket != nil {
+				l.slots.lend(r.ticket, held)
+			} else if r.patron == nil {
+				r.patron = held
+			}
+		})
+	}
+}
+
+// keepPatron takes over a patron that came before the flight was launched.
+func (r *ride[K, V]) keepPatron(from *ride[K, V]) {
+	if r.patron == nil {
+		r.patron = from.patron
+	}
+}
+
+// launch lets a flight fly, on a goroutine of its own, unless Close was called.
+func (l *Loader[K, V]) launch(f *flight.Flight[K, ride[K, V]]) {
+	if !l.life.enter() {
+		if f.Background() {
+			l.refreshing.Add(-1)
+		}
+		f.Land(ride[K, V]{}, ErrClosed, false)
+		return
+	}
+	go l.fly(f)
+}
+
+// refresh starts a background flight of key for the entry e that a call saw,
+// unless one runs, a failed one is not long ago, or too many run.
+func (l *Loader[K, V]) refresh(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) {
+	if l.retries.waits(key) || l.table.Has(s, key) || !l.mayRefresh(ctx, key) {
+		return
+	}
+	r := l.ride(load)
+	r.seen = e
+	f := l.table.Lead(ctx, s, key, r)
+	if f == nil { // somebody was faster
+		l.refreshing.Add(-1)
+		return
+	}
+	l.launch(f)
+}
+
+// mayRefresh takes one of MaxRefreshes. It never waits: the call that asks has
+// its answer already.
+func (l *Loader[K, V]) mayRefresh(ctx context.Context, key K) bool {
+	if l.refreshing.Add(1) <= int64(l.opts.MaxRefreshes) {
+		return true
+	}
+	l.refreshing.Add(-1)
+	l.counts.dropped.Add(1)
+	l.tell(l.opts.Hooks.Dropped, ctx, key, Event{Op: OpRefresh})
+	return false
+}

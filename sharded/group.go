@@ -1,0 +1,239 @@
+package sharded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"time"
+
+	"github.com/corralcache/corral/internal/flight"
+)
+
+// Options says how a [Group] works. The zero value works.
+type Options[K comparable] struct {
+	// Shards is the number of locks that the flights are spread over, rounded up
+	// to a power of two, at most 65536. Zero chooses from GOMAXPROCS.
+	Shards int
+
+	// Shard replaces the hash by which a key is sent to its shard; the low bits
+	// count. Nil uses a hash with a seed of the group's own, so that nobody who
+	// chooses keys can aim at one shard. A call for a key on which Shard panics
+	// gets [ErrInvalidKey].
+	Shard func(K) uint64
+
+	// Timeout is how long a load may run before its callers get
+	// [ErrLoadTimeout]; the context that it was given ends then. Zero is 30 s.
+	Timeout time.Duration
+
+	// CancelAbandoned cancels the context of a load once every caller has left
+	// it. A caller that comes then waits until that load has returned and starts
+	// its own. Without it a load runs to its end, whoever waits.
+	CancelAbandoned bool
+}
+
+// defaultTimeout is the Timeout of zero.
+const defaultTimeout = 30 * time.Second
+
+// Flight tells of a load that is running.
+type Flight struct {
+	Since   time.Time // when it started
+	Waiters int       // callers that wait for it, the one that started it included
+}
+
+// Result is what a [Group.DoChan] call came to.
+type Result[V any] struct {
+	Value  V
+	Shared bool // the value was given to more than one caller
+	Err    error
+}
+
+// Group runs at most one load per key at a time and gives its result to
+// everybody who asked meanwhile. A result is never handed to a caller that came
+// after the load had returned. All methods are safe for concurrent use.
+//
+// Callers share the value: if it is a pointer, slice or map they share what is
+// behind it.
+type Group[K comparable, V any] struct {
+	table *flight.Table[K, V]
+	err   error // what is wrong with the Options; every call returns it
+}
+
+// NewGroup returns a Group. Options that cannot work make every call of the
+// group return an error that says which.
+func NewGroup[K comparable, V any](opts Options[K]) *Group[K, V] {
+	timeout := opts.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	return &Group[K, V]{
+		err: opts.check(),
+		table: flight.NewTable(flight.Config[K, V]{
+			Shards:          opts.Shards,
+			Shard:           opts.Shard,
+			CancelAbandoned: opts.CancelAbandoned,
+			First:           timeout,
+			Deadline:        true,
+			Alarm:           timedOut[K, V],
+		}),
+	}
+}
+
+func (o *Options[K]) check() error {
+	if o.Shards < 0 || o.Shards > flight.MaxShards {
+		return fmt.Errorf("sharded: Options.Shards is %d: it may be 0 to %d", o.Shards, flight.MaxShards)
+	}
+	if o.Timeout < 0 {
+		return fmt.Errorf("sharded: Options.Timeout is %v: it may not be negative", o.Timeout)
+	}
+	return nil
+}
+
+// Do runs fn for key, or waits for the fn of another caller that is running for
+// it, and returns its result. shared says that the result went to more than one
+// caller.
+//
+// If ctx ends, Do returns [context.Cause](ctx) at once; fn goes on. fn is given a
+// context with the values of ctx, not its end, that ends after
+// [Options].Timeout or when fn has returned. If fn panics, everybody gets a
+// [*PanicError], if it calls [runtime.Goexit], [ErrGoexit]. A call made inside
+// an fn with the context that it was given gets [ErrRecursiveLoad] if it would
+// wait for that very fn.
+//
+// If ctx can end, fn runs on a goroutine of its own. If it cannot, fn runs on
+// the caller's, which saves the start of one; an fn that outlives the timeout
+// then keeps its caller until it returns.
+func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V, error)) (v V, shared bool, err error) {
+	s, err := g.locate(ctx, key, fn != nil)
+	if err != nil {
+		return v, false, err
+	}
+	wait := ctx.Done() != nil
+	for {
+		f, role, _ := g.table.Join(ctx, s, key, false, wait)
+		if role == flight.Leader && !wait {
+			f.Inside(ctx, func() { shared = run(f, fn) })
+			v, err = f.Outcome()
+			return v, shared, err
+		}
+		if role == flight.Leader {
+			go run(f, fn)
+		}
+		switch f.Wait(ctx, role, nil) {
+		case flight.Left:
+			return v, false, context.Cause(ctx)
+		case flight.Recursive:
+			return v, false, ErrRecursiveLoad
+		}
+		if role != flight.Queued {
+			v, err = f.Outcome()
+			return v, f.Shared(), err
+		}
+	}
+}
+
+// locate returns the shard of key, or what is wrong with the call.
+func (g *Group[K, V]) locate(ctx context.Context, key K, fn bool) (*flight.Shard[K, V], error) {
+	switch {
+	case g.err != nil:
+		return nil, g.err
+	case ctx == nil:
+		return nil, errors.New("sharded: the context is nil")
+	case !fn:
+		return nil, errors.New("sharded: the function is nil")
+	}
+	s, ok := g.table.Locate(key)
+	if !ok {
+		return nil, ErrInvalidKey
+	}
+	return s, nil
+}
+
+// run runs fn as the load of f and lands it, however fn ends.
+func run[K comparable, V any](f *flight.Flight[K, V], fn func(context.Context) (V, error)) (shared bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			shared = crash(f, recover())
+		}
+	}()
+	v, err := fn(f.Context())
+	returned = true
+	if err != nil && f.Late() { // the context ended an instant before the alarm rang
+		err = ErrLoadTimeout
+	}
+	f.Context().End()
+	shared, _ = f.Land(v, err, false)
+	return shared
+}
+
+// crash lands a flight whose load did not return.
+func crash[K comparable, V any](f *flight.Flight[K, V], value any) (shared bool) {
+	err := error(ErrGoexit)
+	if value != nil {
+		err = &PanicError{Value: value, Stack: debug.Stack()}
+	}
+	f.Context().End()
+	var none V
+	shared, _ = f.Land(none, err, false)
+	return shared
+}
+
+// timedOut lands a flight whose load ran for too long. Its late result will be
+// dropped.
+func timedOut[K comparable, V any](f *flight.Flight[K, V], _ uint8) {
+	var none V
+	f.Land(none, ErrLoadTimeout, false)
+}
+
+// DoChan is [Group.Do] that returns at once, with a channel that receives the
+// result exactly once, also when ctx ends first. fn always runs on a goroutine of
+// its own. The channel is never closed.
+func (g *Group[K, V]) DoChan(ctx context.Context, key K, fn func(context.Context) (V, error)) <-chan Result[V] {
+	c := &channel[V]{results: make(chan Result[V], 1)}
+	s, err := g.locate(ctx, key, fn != nil)
+	if err != nil {
+		c.send(Result[V]{Err: err})
+		return c.results
+	}
+	g.watch(ctx, s, key, fn, c)
+	return c.results
+}
+
+// Forget makes the next call for key start a load of its own, though one may be
+// running. Who waits for that one still gets its result.
+func (g *Group[K, V]) Forget(key K) {
+	if s, ok := g.table.Locate(key); ok {
+		g.table.Detach(s, key)
+	}
+}
+
+// InFlight yields the key of every load that is running and can be joined. What
+// it tells of one was true at a moment during the iteration.
+func (g *Group[K, V]) InFlight() iter.Seq2[K, Flight] {
+	return func(yield func(K, Flight) bool) {
+		for key, info := range g.table.InFlight() {
+			if !yield(key, Flight(info)) {
+				return
+			}
+		}
+	}
+}
+
+// Shard tells how one shard of a [Group] is loaded, to tune Options.Shards.
+type Shard struct {
+	InFlight int    // loads running now
+	Started  uint64 // loads started since NewGroup
+	Joined   uint64 // callers that joined one since NewGroup
+}
+
+// Shards returns the load of every shard.
+func (g *Group[K, V]) Shards() []Shard {
+	loads := g.table.Loads()
+	shards := make([]Shard, len(loads))
+	for i, load := range loads {
+		shards[i] = Shard(load)
+	}
+	return shards
+}

@@ -1,0 +1,121 @@
+package corral
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// Stats is what a [Loader] has counted since [New]. Counts are exact: Hits and
+// Misses add up to the calls of GetOrLoad and Lookup, Loads to the calls of the
+// user's functions. A call that was refused for its arguments, or after Close,
+// counts nowhere.
+type Stats struct {
+	Hits   uint64 // calls answered from the cache without waiting for a load, stale answers included
+	Misses uint64 // all other calls
+	Stale  uint64 // calls answered with a stale value, at once or after a load failed
+	Shared uint64 // calls that waited for a load started by somebody else
+
+	Loads       uint64 // loads started, refreshes included
+	LoadErrors  uint64 // loads that failed, timeouts and panics included
+	Panics      uint64 // loads that panicked or called runtime.Goexit
+	Absent      uint64 // loads that said ErrNotFound
+	Stuck       uint64 // loads that run on now, past their timeout
+	Discarded   uint64 // loaded values that were not stored because a Delete or Set came
+	LoadTimes   Histogram
+	Refreshes   uint64 // loads started in the background
+	Dropped     uint64 // refreshes that were not started because MaxRefreshes were running
+	RefreshErrs uint64 // refreshes that failed
+
+	CacheErrors uint64 // calls of the cache that failed
+	Undecodable uint64 // stored values that could not be read
+	Refused     uint64 // entries that the cache would not take by its own policy
+	HookPanics  uint64 // hooks that panicked
+}
+
+// Histogram counts durations. Counts[i] is the number of those below
+// [Histogram.Bound](i) that no earlier one counts.
+type Histogram struct {
+	Counts [32]uint64
+	Sum    time.Duration
+}
+
+// Bound returns the upper end of bucket i: 2^i µs. The last has none: it counts
+// everything longer too.
+func (h *Histogram) Bound(i int) time.Duration { return time.Microsecond << i }
+
+type histogram struct {
+	counts [len(Histogram{}.Counts)]atomic.Uint64
+	sum    atomic.Int64
+}
+
+func (h *histogram) add(d time.Duration) {
+	i := bits.Len64(uint64(max(0, d) / time.Microsecond))
+	h.counts[min(i, len(h.counts)-1)].Add(1)
+	h.sum.Add(int64(d))
+}
+
+func (h *histogram) snapshot() (s Histogram) {
+	for i := range h.counts {
+		s.Counts[i] = h.counts[i].Load()
+	}
+	s.Sum = time.Duration(h.sum.Load())
+	return s
+}
+
+// counts are the live Stats. Only what a hit touches is spread over cache lines.
+type counts struct {
+	hits, stale counter
+
+	misses, shared                                atomic.Uint64
+	loads, loadErrors, panics, absent, discarded  atomic.Uint64
+	refreshes, dropped, refreshErrs               atomic.Uint64
+	cacheErrors, undecodable, refused, hookPanics atomic.Uint64
+	stuck                                         atomic.Int64
+	loadTimes                                     histogram
+	mean                                          atomic.Int64 // see meanLoadTime
+}
+
+func newCounts() *counts { return &counts{hits: newCounter(), stale: newCounter()} }
+
+// loaded records how long a load took.
+func (c *counts) loaded(took time.Duration) {
+	c.loadTimes.add(took)
+	for {
+		old := c.mean.Load()
+		next := old + (int64(took)-old)/8
+		if old == 0 {
+			next = int64(took)
+		}
+		if c.mean.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// meanLoadTime is the moving mean of the load times, a new one counting for an
+// eighth: the Δ of early expiry where an entry does not tell its own.
+func (c *counts) meanLoadTime() time.Duration { return time.Duration(c.mean.Load()) }
+
+func (c *counts) snapshot() Stats {
+	return Stats{
+		Hits:        c.hits.sum(),
+		Misses:      c.misses.Load(),
+		Stale:       c.stale.sum(),
+		Shared:      c.shared.Load(),
+		Loads:       c.loads.Load(),
+		LoadErrors:  c.loadErrors.Load(),
+		Panics:      c.panics.Load(),
+		Absent:      c.absent.Load(),
+		Stuck:       uint64(max(0, c.stuck.Load())),
+		Discarded:   c.discarded.Load(),
+		LoadTimes:   c.loadTimes.snapshot(),
+		Refreshes:   c.refreshes.Load(),
+		Dropped:     c.dropped.Load(),
+		RefreshErrs: c.refreshErrs.Load(),
+		CacheErrors: c.cacheErrors.Load(),
+		Undecodable: c.undecodable.Load(),
+		Refused:     c.refused.Load(),
+		HookPanics:  c.hookPanics.Load(),
+	}
+}
