@@ -61,19 +61,21 @@ func (l *Loader[K, V]) settle(ctx context.Context, key K) (err error) {
 		return nil
 	}
 	start := time.Now()
+	bound, cancel := context.WithTimeoutCause(ctx, l.opts.CacheTimeout, errCacheTimeout)
+	defer cancel()
 	func() {
 		defer bounded.Recover("the cache", &err)
-		err = l.settler.Settle(ctx, key)
+		err = l.settler.Settle(bound, key)
 	}()
 	if err != nil {
-		l.judge(ctx, ctx, Event{Op: OpCacheSettle, Err: err, Took: time.Since(start)}, key)
+		l.judge(ctx, Event{Op: OpCacheSettle, Err: err, Took: time.Since(start)}, key)
 	}
 	return err
 }
 
-// judge records how a call of the cache went. A call that ended because its
-// caller did says nothing of the cache.
-func (l *Loader[K, V]) judge(ctx, caller context.Context, e Event, key K) {
+// judge records how a call of the cache went, which ctx asked for. A call that
+// ended because its caller did says nothing of the cache.
+func (l *Loader[K, V]) judge(ctx context.Context, e Event, key K) {
 	switch {
 	case e.Err == nil:
 		l.rest.done(healthy)
@@ -84,7 +86,7 @@ func (l *Loader[K, V]) judge(ctx, caller context.Context, e Event, key K) {
 	case errors.Is(e.Err, ErrRefused):
 		l.counts.refused.Add(1)
 		l.rest.done(healthy)
-	case caller.Err() != nil:
+	case ctx.Err() != nil:
 		l.rest.done(unknown)
 		return
 	default:

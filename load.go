@@ -68,7 +68,7 @@ func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]]) {
 	if !f.Advance(phaseRead, phaseQueue, 0) {
 		return // too late: the alarm went on without it
 	}
-	l.judge(f.Values(0), f.Context(), Event{Op: OpCacheGet, Err: err, Took: took}, f.Key())
+	l.judge(f.Values(0), Event{Op: OpCacheGet, Err: err, Took: took}, f.Key())
 	l.decide(f, e, err)
 }
 
@@ -333,7 +333,7 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 		go l.loadTimedOut(f)
 	case phaseStore:
 		if f.Advance(phaseStore, phaseStored, 0) {
-			l.judge(f.Values(0), f.Context(), Event{Op: OpCacheSet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
+			l.judge(f.Values(0), Event{Op: OpCacheSet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
 			f.Wake(true)
 		}
 	}
@@ -343,7 +343,7 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	defer l.life.leave()
 	if f.Advance(phaseRead, phaseQueue, 0) {
-		l.judge(f.Values(0), f.Context(), Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
+		l.judge(f.Values(0), Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
 		l.guard(f, func() { l.decide(f, nil, errCacheTimeout) })
 	}
 }

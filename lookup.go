@@ -71,7 +71,7 @@ func (l *Loader[K, V]) readNear(ctx context.Context, key K) (*Entry[V], error) {
 		return nil, l.closedBy(errResting)
 	}
 	e, took, err := l.get(ctx, key)
-	l.judge(ctx, ctx, Event{Op: OpCacheGet, Err: err, Took: took}, key)
+	l.judge(ctx, Event{Op: OpCacheGet, Err: err, Took: took}, key)
 	return e, l.closedBy(err)
 }
 

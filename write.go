@@ -68,9 +68,9 @@ func (l *Loader[K, V]) write(ctx context.Context, s *flight.Shard[K, ride[K, V]]
 	bound, cancel := context.WithTimeoutCause(ctx, l.opts.CacheTimeout, errCacheTimeout)
 	defer cancel()
 	took, err := l.put(bound, key, op, e)
-	l.judge(ctx, ctx, Event{Op: op, Err: err, Took: took}, key)
+	l.judge(ctx, Event{Op: op, Err: err, Took: took}, key)
 	if err == nil && op == OpCacheSet {
-		err = l.settle(bound, key)
+		err = l.settle(ctx, key)
 	}
 	return err
 }
@@ -132,9 +132,7 @@ func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], op Op, e *Entry[V])
 	}()
 	f.Wake(stored)
 	if stored {
-		ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
-		defer ctx.End()
-		_ = l.settle(ctx, f.Key()) // told to the hook; the callers have their value
+		_ = l.settle(f.Values(0), f.Key()) // told to the hook; the callers have their value
 	}
 }
 
@@ -147,7 +145,7 @@ func (l *Loader[K, V]) putFlight(f *flight.Flight[K, ride[K, V]], op Op, e *Entr
 	defer ctx.End()
 	took, err := l.put(ctx, f.Key(), op, e)
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
-		l.judge(f.Values(0), f.Context(), Event{Op: op, Err: err, Took: took}, f.Key())
+		l.judge(f.Values(0), Event{Op: op, Err: err, Took: took}, f.Key())
 	}
 	return err == nil
 }
