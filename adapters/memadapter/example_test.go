@@ -1,0 +1,102 @@
+package memadapter_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/memadapter"
+)
+
+func ExampleNew() {
+	ctx := context.Background()
+	cache := memadapter.New[string, int]()
+	_ = cache.Set(ctx, "answer", &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
+	e, _ := cache.Get(ctx, "answer")
+	fmt.Println(e.Value)
+	// Output: 42
+}
+
+func ExampleCache_Get() {
+	e, err := memadapter.New[string, int]().Get(context.Background(), "nobody")
+	fmt.Println(e, err)
+	// Output: <nil> <nil>
+}
+
+func ExampleCache_Set() {
+	ctx := context.Background()
+	cache := memadapter.New[string, int]()
+	// The source has no such key: that is an entry too.
+	_ = cache.Set(ctx, "nobody", &corral.Entry[int]{Absent: true, LoadedAt: time.Now(), Keep: time.Second})
+	e, _ := cache.Get(ctx, "nobody")
+	fmt.Println(e.Absent)
+	// Output: true
+}
+
+func ExampleCache_Delete() {
+	ctx := context.Background()
+	cache := memadapter.New[string, int]()
+	_ = cache.Set(ctx, "answer", &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
+	_ = cache.Delete(ctx, "answer")
+	e, _ := cache.Get(ctx, "answer")
+	fmt.Println(e)
+	// Output: <nil>
+}
+
+func ExamplePlain() {
+	ctx := context.Background()
+	cache := memadapter.Plain[string, int]()
+	_ = cache.SetValue(ctx, "answer", 42, time.Minute)
+	value, life, ok, _ := cache.GetValue(ctx, "answer")
+	fmt.Println(value, life.Round(time.Minute), ok)
+	// Output: 42 1m0s true
+}
+
+func ExamplePlainCache_GetValue() {
+	_, _, ok, err := memadapter.Plain[string, int]().GetValue(context.Background(), "nobody")
+	fmt.Println(ok, err)
+	// Output: false <nil>
+}
+
+func ExamplePlainCache_SetValue() {
+	ctx := context.Background()
+	cache := memadapter.Plain[string, int]()
+	_ = cache.SetValue(ctx, "answer", 42, 292*365*24*time.Hour)
+	_, life, _, _ := cache.GetValue(ctx, "answer")
+	fmt.Println(life > 0)
+	_ = cache.SetValue(ctx, "answer", 42, 0) // no life left
+	_, _, ok, _ := cache.GetValue(ctx, "answer")
+	fmt.Println(ok)
+	// Output:
+	// true
+	// false
+}
+
+func ExamplePlainCache_Get() {
+	ctx := context.Background()
+	cache := memadapter.Plain[string, int]()
+	_ = cache.SetValue(ctx, "answer", 42, time.Minute)
+	e, _ := cache.Get(ctx, "answer")
+	fmt.Println(e.Value, e.LoadedAt.IsZero())
+	// Output: 42 true
+}
+
+func ExamplePlainCache_Set() {
+	ctx := context.Background()
+	cache := memadapter.Plain[string, int]()
+	_ = cache.Set(ctx, "answer", &corral.Entry[int]{Value: 42, LoadedAt: time.Now().Add(-time.Minute), Keep: time.Hour})
+	_, life, _, _ := cache.GetValue(ctx, "answer")
+	fmt.Println(life.Round(time.Minute))
+	// Output: 59m0s
+}
+
+func ExamplePlainCache_Delete() {
+	ctx := context.Background()
+	cache := memadapter.Plain[string, int]()
+	_ = cache.SetValue(ctx, "answer", 42, time.Minute)
+	_ = cache.Delete(ctx, "answer")
+	_, _, ok, _ := cache.GetValue(ctx, "answer")
+	fmt.Println(ok)
+	// Output: false
+}

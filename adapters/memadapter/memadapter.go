@@ -1,0 +1,68 @@
+// Package memadapter is the reference for adapters: the plainest cache that
+// keeps every promise of the port. It holds what it is given in this process's
+// memory until its time is over, and refuses and evicts nothing before. That
+// makes it right for tests, for examples and for small sets of keys; where
+// memory must stay below a bound, use a cache that evicts.
+package memadapter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/corralcache/corral"
+)
+
+var errNilEntry = errors.New("memadapter: the entry is nil")
+
+// Cache holds entries for as long as their Keep says. Its zero value is empty
+// and ready. All calls are safe for concurrent use, answer at once and do not
+// look at their context.
+//
+// No goroutine tidies up. The Set of a new key does, whenever the cache may
+// have doubled since the last time: the cache never holds more than twice the
+// entries that lived then, or 1024 more than lived then. That one call visits
+// every entry; others go on meanwhile.
+type Cache[K comparable, V any] struct {
+	store store[K, *corral.Entry[V]]
+}
+
+var (
+	_ corral.Cache[string, any]      = (*Cache[string, any])(nil)
+	_ corral.PlainCache[string, any] = (*PlainCache[string, any])(nil)
+)
+
+// New returns an empty cache of entries.
+func New[K comparable, V any]() *Cache[K, V] { return new(Cache[K, V]) }
+
+// Get returns the very entry that was set, or nil. The error is always nil.
+func (c *Cache[K, V]) Get(_ context.Context, key K) (*corral.Entry[V], error) {
+	e, _, _ := c.store.get(key)
+	return e, nil
+}
+
+// Set keeps e until Keep after its LoadedAt, or, if its age is unknown, Keep
+// from now. An entry whose time is over already removes what was there. The
+// error is nil unless e is.
+func (c *Cache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error {
+	if e == nil {
+		return errNilEntry
+	}
+	c.store.set(key, e, left(e))
+	return nil
+}
+
+// Delete removes the entry of key, if there is one. The error is always nil.
+func (c *Cache[K, V]) Delete(_ context.Context, key K) error {
+	c.store.delete(key)
+	return nil
+}
+
+// left is how much of e's Keep remains. The age is clamped at zero: an entry
+// from a process whose clock runs ahead is not kept longer for it.
+func left[V any](e *corral.Entry[V]) time.Duration {
+	if e.LoadedAt.IsZero() || e.Keep <= 0 {
+		return e.Keep
+	}
+	return e.Keep - max(0, time.Since(e.LoadedAt))
+}
