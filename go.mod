@@ -2,4 +2,14 @@ module github.com/corralcache/corral
 
 go 1.26.0
 
-require golang.org/x/sync v0.11.0 // indirect
+require (
+	github.com/dgraph-io/ristretto/v2 v2.2.0
+	go.uber.org/goleak v1.3.0
+	golang.org/x/sync v0.11.0
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/dustin/go-humanize v1.0.1 // indirect
+	golang.org/x/sys v0.31.0 // indirect
+)

@@ -1,0 +1,275 @@
+package ristrettoadapter_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/ristrettoadapter"
+)
+
+// both runs a sub-test over New and over Plain, each in a bubble.
+func both(t *testing.T, test func(t *testing.T, c settling)) {
+	t.Helper()
+	t.Run("New", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := entries(t, nil)
+			test(t, c)
+		})
+	})
+	t.Run("Plain", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := values(t, nil)
+			test(t, c)
+		})
+	})
+}
+
+type settling interface {
+	corral.Cache[string, int]
+	corral.Settler[string]
+	Stats() ristrettoadapter.Stats
+}
+
+// A Ristretto cache misses right after Set in nearly every case.
+func TestContract_A3_SetIsSeen(t *testing.T) {
+	both(t, func(t *testing.T, c settling) {
+		for n := range 10_000 {
+			must(t, c.Set(t.Context(), strconv.Itoa(n), lasting(n, time.Hour)))
+			wantValue(t, c, strconv.Itoa(n), n)
+		}
+		for n := range 10_000 {
+			must(t, c.Settle(t.Context(), strconv.Itoa(n)))
+			wantValue(t, c, strconv.Itoa(n), n)
+		}
+	})
+}
+
+// Two buffered Sets of one key leave the first in Ristretto.
+func TestContract_A3_SecondSetWins(t *testing.T) {
+	both(t, func(t *testing.T, c settling) {
+		for n := range 2_000 {
+			key := strconv.Itoa(n)
+			for v := range 3 {
+				must(t, c.Set(t.Context(), key, lasting(v, time.Hour)))
+				wantValue(t, c, key, v)
+			}
+			must(t, c.Settle(t.Context(), key))
+			wantValue(t, c, key, 2)
+		}
+	})
+}
+
+func TestContract_A3_FreshCaches(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := entries(t, nil)
+			must(t, c.Set(t.Context(), "k", lasting(1, time.Hour)))
+			must(t, c.Settle(t.Context(), "k"))
+			for range 10 {
+				wantValue(t, c, "k", 1)
+			}
+			if got := c.Stats(); got != (ristrettoadapter.Stats{}) {
+				t.Fatalf("Stats is %+v, want none", got)
+			}
+		})
+	}
+}
+
+// P20: the old value after Delete returned, in each state that a Set leaves.
+func TestPeers_P20_DeleteIsFinal(t *testing.T) {
+	const rounds = 20_000
+	both(t, func(t *testing.T, c settling) {
+		for n := range rounds {
+			key := strconv.Itoa(n % 50)
+			must(t, c.Set(t.Context(), key, lasting(n, time.Hour)))
+			if n%3 == 0 {
+				must(t, c.Settle(t.Context(), key))
+			}
+			if n%3 == 1 {
+				must(t, c.Set(t.Context(), key, lasting(n, time.Hour)))
+			}
+			must(t, c.Delete(t.Context(), key))
+			wantValue(t, c, key, -1)
+		}
+	})
+}
+
+// P20: a write made around the adapter is buffered when Delete comes.
+func TestPeers_P20_DeleteWaitsForWritesAround(t *testing.T) {
+	c, raw := values(t, nil)
+	for n := range 20_000 {
+		raw.Set("k", n, 1)
+		must(t, c.Delete(t.Context(), "k"))
+		wantValue(t, c, "k", -1)
+	}
+}
+
+// P20: Ristretto drops four of five writes here.
+func TestPeers_P20_NoSetIsLost(t *testing.T) {
+	for _, settle := range []bool{true, false} {
+		t.Run(fmt.Sprintf("settle=%v", settle), func(t *testing.T) {
+			c, raw := entries(t, func(cfg *config) { cfg.NumCounters = 1e6 })
+			const writers, each = 8, 12_500
+			var all sync.WaitGroup
+			for w := range writers {
+				all.Go(func() {
+					for n := w * each; n < (w+1)*each; n++ {
+						if err := c.Set(t.Context(), strconv.Itoa(n), lasting(n, time.Hour)); err != nil {
+							t.Error(err)
+						}
+						if !settle {
+							continue
+						}
+						if err := c.Settle(t.Context(), strconv.Itoa(n)); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			raw.Wait()
+			for n := range writers * each {
+				if e, ok := raw.Get(strconv.Itoa(n)); !ok || e.Value != n {
+					t.Fatalf("Ristretto has lost key %d", n)
+				}
+			}
+		})
+	}
+}
+
+// P20: somebody else keeps Ristretto's buffer full, so that it drops writes.
+func TestPeers_P20_ContendedSetIsMadeAgain(t *testing.T) {
+	c, raw := entries(t, func(cfg *config) { cfg.MaxCost = 1 << 40 })
+	stop := make(chan struct{})
+	var flood sync.WaitGroup
+	for w := range 4 {
+		flood.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					raw.Set(fmt.Sprint("flood", w, n%1000), lasting(n, time.Hour), 1)
+					raw.Del(fmt.Sprint("flood", w, n%1000))
+				}
+			}
+		})
+	}
+	for n := 0; n < 200 || c.Stats().Contended == 0 && n < 100_000; n++ {
+		must(t, c.Set(t.Context(), strconv.Itoa(n), lasting(n, time.Hour)))
+		wantValue(t, c, strconv.Itoa(n), n)
+	}
+	close(stop)
+	flood.Wait()
+}
+
+// Writers, deleters and settlers of few keys: afterwards the cache holds what
+// each key's last call left.
+func TestStressOneKeyManyCalls(t *testing.T) {
+	both := map[string]func(t *testing.T) settling{
+		"New":   func(t *testing.T) settling { c, _ := entries(t, nil); return c },
+		"Plain": func(t *testing.T) settling { c, _ := values(t, nil); return c },
+	}
+	for name, make := range both {
+		t.Run(name, func(t *testing.T) {
+			c := make(t)
+			var all sync.WaitGroup
+			for w := range 8 {
+				all.Go(func() {
+					for n := range 2_000 {
+						key := strconv.Itoa(n % 3)
+						if err := oneCall(t.Context(), c, key, w, n); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			for n := range 3 {
+				key := strconv.Itoa(n)
+				must(t, c.Set(t.Context(), key, lasting(n, time.Hour)))
+				wantValue(t, c, key, n)
+				must(t, c.Settle(t.Context(), key))
+				wantValue(t, c, key, n)
+				must(t, c.Delete(t.Context(), key))
+				wantValue(t, c, key, -1)
+			}
+		})
+	}
+}
+
+func oneCall(ctx context.Context, c settling, key string, w, n int) error {
+	switch (w + n) % 4 {
+	case 0:
+		return c.Delete(ctx, key)
+	case 1:
+		return c.Settle(ctx, key)
+	case 2:
+		_, err := c.Get(ctx, key)
+		return err
+	}
+	return c.Set(ctx, key, lasting(n, time.Hour))
+}
+
+// A reader must not fall between the overlay and Ristretto.
+func TestContract_A3_NoMissWhileSettling(t *testing.T) {
+	c, _ := entries(t, nil)
+	for n := range 3_000 {
+		key := strconv.Itoa(n)
+		must(t, c.Set(t.Context(), key, lasting(n, time.Hour)))
+		var settled sync.WaitGroup
+		settled.Go(func() {
+			if err := c.Settle(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		})
+		for range 20 {
+			wantValue(t, c, key, n)
+		}
+		settled.Wait()
+	}
+}
+
+// A Delete whose wait was cut short leaves a deletion in the buffer, which must
+// not take the next value with it.
+func TestSetAfterDeleteThatGaveUp(t *testing.T) {
+	both(t, func(t *testing.T, c settling) {
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		for n := range 2_000 {
+			must(t, c.Set(t.Context(), "k", lasting(n, time.Hour)))
+			_ = c.Delete(ended, "k")
+			must(t, c.Set(t.Context(), "k", lasting(n+1, time.Hour)))
+			must(t, c.Settle(t.Context(), "k"))
+			wantValue(t, c, "k", n+1)
+		}
+	})
+}
+
+// Nobody settles: the tidier does.
+func TestUnsettledIsSettledInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		raw := open(t, func(cfg *config) { cfg.MaxCost = 10 })
+		c := ristrettoadapter.New(raw, ristrettoadapter.Options[int]{Cost: func(int) int64 { return 10 }})
+		raw.Set("popular", lasting(0, time.Hour), 10)
+		for range 1000 {
+			raw.Get("popular")
+		}
+		raw.Wait()
+		must(t, c.Set(t.Context(), "k", lasting(1, time.Hour)))
+		wantValue(t, c, "k", 1) // not refused yet
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		wantValue(t, c, "k", -1)
+		if got := c.Stats().Refused; got != 1 {
+			t.Fatalf("Refused is %d, want 1", got)
+		}
+	})
+}
+
