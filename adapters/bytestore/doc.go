@@ -1,0 +1,47 @@
+// Package bytestore makes a [corral.Cache] of any store of bytes: memcached,
+// BigCache, a file system, a table. It takes three methods of the user's, the
+// [Store], and adds what a store of bytes cannot do by itself: it keeps the
+// times of an entry beside its value, tells an absent value from an empty one,
+// and knows a value that was truncated, damaged, written by something else or
+// stored under another key.
+//
+// # Keys
+//
+// An entry is stored under the prefix's length, the prefix and the key, with
+// colons between: prefix "users" and key 42 are "5:users:42". So no prefix and
+// key can meet another prefix and key. Two caches over one store need two
+// prefixes, also where their value types differ.
+//
+// # Clocks
+//
+// The load time of an entry is stored as wall time, since processes have no
+// other clock in common. An entry from a process whose clock is ahead has the
+// age zero until this process's clock gets there; a clock that is behind makes
+// entries older. Within a process the age of an entry that was read goes by the
+// monotonic clock. redisadapter, which has a server to ask, uses the server's
+// clock instead.
+//
+// # The envelope
+//
+// [Envelope] is the format, for adapters of stores that need more than a Store
+// can say. Its bytes, version 1, numbers big-endian:
+//
+//	 0  4  magic: C7 43 52 4C, which no UTF-8 text begins with
+//	 4  1  version: 1
+//	 5  1  flags: 1 absent, 2 compressed (reserved); the others are zero
+//	 6  1  codec: see Identified
+//	 7  1  zero
+//	 8  8  when the value was loaded: nanoseconds since 1970 on the store's
+//	       clock, 0 if unknown
+//	16  8  how long the load took, in nanoseconds
+//	24  8  TTL in nanoseconds
+//	32  8  Keep in nanoseconds
+//	40 16  the first half of the key's SHA-256
+//	56  4  length of the payload
+//	60  4  CRC-32C of bytes 0 to 59 and the payload
+//	64     the payload: what the codec wrote; nothing if absent
+//
+// A later release reads what an earlier one wrote. A release that reads a
+// version it does not know takes it for a miss, so that versions can be rolled
+// out side by side.
+package bytestore
