@@ -55,6 +55,13 @@ func FuzzOpen(f *testing.F) {
 		openBoth(t, bytestore.Envelope[User]{}, data)
 		openBoth(t, bytestore.Envelope[string]{}, data)
 		openBoth(t, bytestore.Envelope[[]byte]{}, data)
+	})
+}
+
+// FuzzOpenGob is apart because gob's steps of 10 MiB make it slow.
+func FuzzOpenGob(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
 		openBoth(t, bytestore.Envelope[map[string][]int]{Codec: bytestore.Gob[map[string][]int]()}, data)
 	})
 }
