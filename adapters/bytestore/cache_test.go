@@ -82,7 +82,8 @@ func TestPeers_P15_LivesAreWhatIsLeft(t *testing.T) {
 			must(t, c.Set(t.Context(), 1, &corral.Entry[User]{LoadedAt: loadedAt, TTL: keep, Keep: keep}))
 		}
 		must(t, c.Set(t.Context(), 1, &corral.Entry[User]{Keep: math.MaxInt64})) // age unknown
-		want := []time.Duration{1, 500 * time.Millisecond, math.MaxInt64 - time.Second, math.MaxInt64}
+		must(t, c.Set(t.Context(), 1, &corral.Entry[User]{LoadedAt: time.Now().Add(time.Hour), Keep: time.Minute}))
+		want := []time.Duration{1, 500 * time.Millisecond, math.MaxInt64 - time.Second, math.MaxInt64, time.Minute}
 		if !slices.Equal(store.got, want) {
 			t.Errorf("lives %v, want %v", store.got, want)
 		}
