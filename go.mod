@@ -4,12 +4,14 @@ go 1.26.0
 
 require (
 	github.com/dgraph-io/ristretto/v2 v2.2.0
+	github.com/redis/go-redis/v9 v9.7.3
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.11.0
 )
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	golang.org/x/sys v0.31.0 // indirect
 )

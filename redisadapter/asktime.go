@@ -1,0 +1,96 @@
+package redisadapter
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// timer asks a server for the time, in the round trip of other commands.
+type timer struct {
+	client redis.UniversalClient
+	clock  *clock
+
+	// key is asked for the time where there are many servers, empty where there is
+	// one. All processes have to ask the same, or their entries' ages would differ
+	// by as much as the servers' clocks do.
+	key string
+}
+
+func newTimer(client redis.UniversalClient, key string) timer {
+	t := timer{client: client, clock: newClock()}
+	switch client.(type) {
+	case *redis.ClusterClient, *redis.Ring:
+		t.key = key
+	}
+	return t
+}
+
+// run issues one command, and the question for the time with it if that is due.
+func run[C redis.Cmder](ctx context.Context, t timer, write bool, issue func(redis.Cmdable) C) C {
+	if !t.clock.due(write) {
+		return issue(t.client)
+	}
+	pipe := t.client.Pipeline()
+	cmd := issue(pipe)
+	// The error of a pipeline is that of its first command that failed; both
+	// commands know their own.
+	_ = t.exec(ctx, pipe)
+	return cmd
+}
+
+// know asks for the time unless it is known.
+func (t timer) know(ctx context.Context) error {
+	if t.clock.now().Store != 0 {
+		return nil
+	}
+	return failed("TIME", t.exec(ctx, t.client.Pipeline()))
+}
+
+// exec runs pipe with the question for the time, and returns the answer's error.
+func (t timer) exec(ctx context.Context, pipe redis.Pipeliner) error {
+	answer := t.ask(ctx, pipe)
+	sent := time.Now()
+	_, _ = pipe.Exec(ctx)
+	got := time.Now()
+	at, err := answer()
+	if err != nil {
+		t.clock.failed(got)
+		return err
+	}
+	return t.clock.learn(sent, got, at)
+}
+
+// ask adds the question to pipe and returns what reads the answer.
+func (t timer) ask(ctx context.Context, pipe redis.Pipeliner) func() (time.Time, error) {
+	if t.key == "" {
+		return pipe.Time(ctx).Result
+	}
+	cmd := pipe.Eval(ctx, "return redis.call('TIME')", []string{t.key})
+	return func() (time.Time, error) {
+		parts, err := cmd.StringSlice()
+		if err != nil {
+			return time.Time{}, err
+		}
+		return parseTime(parts)
+	}
+}
+
+// parseTime reads the seconds and microseconds that TIME says.
+func parseTime(parts []string) (time.Time, error) {
+	if len(parts) != 2 {
+		return time.Time{}, fmt.Errorf("reply of %d parts, want 2", len(parts))
+	}
+	sec, err := strconv.ParseInt(parts[0], 10, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	micro, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(sec, micro*int64(time.Microsecond)), nil
+}

@@ -1,0 +1,156 @@
+package redisadapter
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/stored"
+)
+
+// PlainCache makes a [corral.PlainCache] of keys on a Redis that other programs
+// write and read, values as they are and lives as the server counts them. It is
+// safe for concurrent use, starts no goroutine that outlives its calls, but for
+// calls that were left behind, and does not close the client.
+type PlainCache[K comparable, V any] struct {
+	server[K]
+	codec Codec[V]
+	most  int
+}
+
+var (
+	_ corral.PlainCache[string, any] = (*PlainCache[string, any])(nil)
+	_ corral.Far                     = (*PlainCache[string, any])(nil)
+	_ corral.Checker                 = (*PlainCache[string, any])(nil)
+)
+
+// Plain returns a cache of bare values over client. Whether the parts fit is
+// what [PlainCache.Check] says, which [corral.New] asks.
+func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) *PlainCache[K, V] {
+	return &PlainCache[K, V]{
+		server: server[K]{
+			client: client,
+			text:   stored.Text(opts.Key),
+			write:  func(text string) string { return opts.Prefix + text },
+			fault:  firstError(checkClient(client, "Plain"), opts.check()),
+		},
+		codec: opts.codec(),
+		most:  opts.bound(),
+	}
+}
+
+// Check says whether the cache can work: a client, a Key function where one is
+// needed, a MaxValueBytes within its bounds. It does not ask the server. Every
+// call of a cache that cannot work returns the same error.
+func (c *PlainCache[K, V]) Check() error { return c.fault }
+
+// Far returns true: a call is a round trip.
+func (c *PlainCache[K, V]) Far() bool { return true }
+
+// bare is a value and what is left of its life; below zero: no end.
+type bare[V any] struct {
+	value V
+	life  time.Duration
+	ok    bool
+}
+
+// GetValue returns the value of key and what is left of its life, below zero if
+// it has no end; ok is false if there is none. The error is
+// [corral.ErrUndecodable] for what the codec cannot read and for a key that
+// holds no string, else the client's or the server's.
+func (c *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error) {
+	b, err := on(ctx, &c.server, key, c.get)
+	return b.value, b.life, b.ok, err
+}
+
+// get asks for the life first. If another program writes the key between the two
+// commands, its new value is seen with the old one's shorter life, and not the
+// old value with a life that was never its own. MULTI would cost the server
+// more and gain nothing.
+func (c *PlainCache[K, V]) get(ctx context.Context, name string) (b bare[V], err error) {
+	pipe := c.client.Pipeline()
+	pttl, get := pipe.PTTL(ctx, name), pipe.Get(ctx, name)
+	_, _ = pipe.Exec(ctx) // both commands know their own error
+	data, err := get.Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return b, nil
+	case err != nil:
+		return b, failed("GET", err)
+	}
+	life, err := pttl.Result()
+	switch {
+	case err != nil:
+		return b, failed("PTTL", err)
+	case life == -2:
+		return b, nil // written after it was asked for its life: as if read before
+	}
+	value, err := stored.Decode(c.codec, data)
+	if err != nil {
+		return b, err
+	}
+	return bare[V]{value: value, life: life, ok: true}, nil
+}
+
+// Get returns the value of key as an entry that is fresh for what is left of
+// its life; nil if there is none. How old it is cannot be told: LoadedAt is when
+// it was read.
+func (c *PlainCache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
+	value, life, ok, err := c.GetValue(ctx, key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if life < 0 {
+		life = math.MaxInt64
+	}
+	return &corral.Entry[V]{Value: value, LoadedAt: time.Now(), TTL: life, Keep: life}, nil
+}
+
+// SetValue stores value for life, in whole milliseconds, rounded up. If life is
+// not above zero, or the error is [corral.ErrRefused], the key is not on the
+// server afterwards.
+func (c *PlainCache[K, V]) SetValue(ctx context.Context, key K, value V, life time.Duration) error {
+	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
+		return struct{}{}, c.set(ctx, name, value, life)
+	})
+	return err
+}
+
+func (c *PlainCache[K, V]) set(ctx context.Context, name string, value V, life time.Duration) error {
+	if life <= 0 {
+		return c.del(ctx, name)
+	}
+	data, err := stored.Append(c.codec, nil, value)
+	switch {
+	case err != nil:
+		return err
+	case len(data) > c.most:
+		return c.refuse(ctx, name, stored.TooLarge(len(data), c.most))
+	}
+	return failed("SET", c.client.Set(ctx, name, data, px(life)).Err())
+}
+
+// Set stores the value of e for what is left of its Keep, as SetValue does. An
+// absent entry deletes the key: a bare value cannot say that there is none.
+func (c *PlainCache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
+	switch {
+	case e == nil:
+		return errNoEntry
+	case e.Absent:
+		return c.Delete(ctx, key)
+	default:
+		return c.SetValue(ctx, key, e.Value, stored.Left(e, time.Now()))
+	}
+}
+
+// Delete removes key from the server.
+func (c *PlainCache[K, V]) Delete(ctx context.Context, key K) error {
+	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
+		return struct{}{}, c.del(ctx, name)
+	})
+	return err
+}
