@@ -1,0 +1,83 @@
+// Package redistest gives tests their Redis: miniredis inside a testing/synctest
+// bubble, a server that says what a test wants it to say, and a real one.
+package redistest
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Dialer is a connection to something, whatever address is asked for.
+type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Mini returns a server that needs no network and goes by the bubble's clock.
+func Mini(t testing.TB) *miniredis.Miniredis {
+	t.Helper()
+	m := miniredis.NewMiniRedis()
+	m.ClockTTL(true)
+	t.Cleanup(m.Close)
+	return m
+}
+
+// Client returns a client of what dial reaches, closed at the end of the test.
+// It tries each command once.
+func Client(t testing.TB, dial Dialer) *redis.Client {
+	t.Helper()
+	return ClientWith(t, &redis.Options{Dialer: dial, MaxRetries: -1})
+}
+
+// ClientWith is Client with options of the test's.
+func ClientWith(t testing.TB, opts *redis.Options) *redis.Client {
+	t.Helper()
+	opts.DisableIndentity = true // one command less to answer; the name is go-redis's
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// Wire is the network between a client and a server, good or bad.
+type Wire struct {
+	// Dials counts the connections that were made.
+	Dials atomic.Int64
+
+	server *miniredis.Miniredis
+	delay  atomic.Int64
+	dead   atomic.Bool
+}
+
+// NewWire returns a network on which nothing goes wrong yet.
+func NewWire(server *miniredis.Miniredis) *Wire { return &Wire{server: server} }
+
+// Delay makes every command take d longer from now on.
+func (w *Wire) Delay(d time.Duration) { w.delay.Store(int64(d)) }
+
+// Swallow makes commands disappear from now on, as with a host that is gone; or
+// no longer.
+func (w *Wire) Swallow(yes bool) { w.dead.Store(yes) }
+
+// Dial connects to the server.
+func (w *Wire) Dial(context.Context, string, string) (net.Conn, error) {
+	w.Dials.Add(1)
+	conn, err := w.server.Dial()
+	return &wired{Conn: conn, wire: w}, err
+}
+
+// wired is a connection through a [Wire].
+type wired struct {
+	net.Conn
+	wire *Wire
+}
+
+func (c *wired) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(c.wire.delay.Load()))
+	if c.wire.dead.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}

@@ -1,0 +1,12 @@
+package redisadapter
+
+import "github.com/corralcache/corral/internal/stored"
+
+// Name and PlainName return how keys are written on the server.
+func Name[K comparable, V any](opts Options[K, V]) func(K) string {
+	return func(key K) string { return braced(opts.Prefix)(stored.Text(opts.Key)(key)) }
+}
+
+func PlainName[K comparable, V any](opts Options[K, V]) func(K) string {
+	return func(key K) string { return opts.Prefix + stored.Text(opts.Key)(key) }
+}
