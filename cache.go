@@ -97,3 +97,11 @@ type Settler[K comparable] interface {
 type Checker interface {
 	Check() error
 }
+
+// Listener is the optional interface of a cache that hears of writes by other
+// processes. Listen calls drop with the keys that it hears of, until ctx ends or
+// it can no longer hear. The Loader runs it from [New] to [Loader.Close], again
+// after a pause if it returned, and detaches the flights of dropped keys.
+type Listener[K comparable] interface {
+	Listen(ctx context.Context, drop func(keys ...K)) error
+}

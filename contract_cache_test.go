@@ -298,3 +298,50 @@ func TestContract_L1_Close(t *testing.T) {
 		wantTook(t, "a Close that waits for the load", start, time.Minute)
 	})
 }
+
+// listening hands its Listener's drop function to the test.
+type listening struct {
+	*farCache
+	drops chan func(keys ...string)
+	ended chan error
+}
+
+func (c *listening) Listen(ctx context.Context, drop func(keys ...string)) error {
+	c.drops <- drop
+	select {
+	case err := <-c.ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestContract_H_AListenerIsRunUntilClose(t *testing.T) {
+	bubble(t, "H/its drops detach", func(t *testing.T) {
+		c := &listening{newFar(), make(chan func(...string), 1), make(chan error)}
+		var told atomic.Int64
+		l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute, Hooks: corral.Hooks{
+			CacheError: func(_ context.Context, e corral.Event) {
+				if e.Op != corral.OpCacheListen || !errors.Is(e.Err, errDown) {
+					t.Errorf("event is %+v", e)
+				}
+				told.Add(1)
+			},
+		}})
+		drop := <-c.drops
+		s := source{took: time.Second}
+		go l.GetOrLoad(t.Context(), "k", s.load)
+		synctest.Wait()
+		drop("other", "k")
+		if v := get(t, l, "k", s.load); v != 2 {
+			t.Errorf("GetOrLoad = %d, want a load that began after the drop", v)
+		}
+		c.ended <- errDown
+		start := time.Now()
+		<-c.drops
+		wantTook(t, "the pause", start, 100*time.Millisecond)
+		if told.Load() != 1 {
+			t.Errorf("the hook was told %d times, want once", told.Load())
+		}
+	})
+}

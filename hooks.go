@@ -40,11 +40,12 @@ const (
 	OpCacheSet              // Set of the cache
 	OpCacheDelete           // Delete of the cache
 	OpCacheSettle           // Settle of the cache
+	OpCacheListen           // Listen of the cache; its event's key is the zero value
 )
 
 // String returns the name of the operation, as a metric would have it.
 func (o Op) String() string {
-	names := [...]string{"get_or_load", "load", "refresh", "cache_get", "cache_set", "cache_delete", "cache_settle"}
+	names := [...]string{"get_or_load", "load", "refresh", "cache_get", "cache_set", "cache_delete", "cache_settle", "cache_listen"}
 	if int(o) < len(names) {
 		return names[o]
 	}

@@ -14,6 +14,8 @@ type life struct {
 	end   sync.Once
 	idle  chan struct{} // closed when Close was called and nothing is under way
 	over  atomic.Bool   // Close has returned: no hook and no write any more
+
+	onClose func() // ends what runs without being under way; nil if nothing does
 }
 
 // closing makes the count negative whatever is under way.
@@ -47,7 +49,12 @@ func (l *life) closed() bool { return l.n.Load() < 0 }
 
 // close refuses everything new.
 func (l *life) close() {
-	l.begin.Do(func() { l.settle(l.n.Add(closing)) })
+	l.begin.Do(func() {
+		if l.onClose != nil {
+			l.onClose()
+		}
+		l.settle(l.n.Add(closing))
+	})
 }
 
 // wait waits until nothing is under way or ctx ends.

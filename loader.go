@@ -46,7 +46,8 @@ type Flight = sharded.Flight
 
 // New returns a Loader over cache. It returns an [*OptionError] for options that
 // cannot work, and the error of a cache that knows that it cannot ([Checker]).
-// The Loader starts no goroutine until it loads, and never closes the cache.
+// The Loader starts no goroutine until it loads, but for a cache that is a
+// [Listener], and never closes the cache.
 func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], error) {
 	if cache == nil {
 		return nil, &OptionError{"the cache", cache, "it may not be nil"}
@@ -83,6 +84,9 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 		Alarm:           l.alarm,
 		Ready:           l.ready,
 	})
+	if listener, ok := cache.(Listener[K]); ok {
+		l.listen(listener)
+	}
 	l.quick = !l.far && !l.table.Odd() && opts.Hooks.Hit == nil
 	return l, nil
 }

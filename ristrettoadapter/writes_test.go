@@ -272,4 +272,3 @@ func TestUnsettledIsSettledInTime(t *testing.T) {
 		}
 	})
 }
-

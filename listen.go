@@ -1,0 +1,48 @@
+package corral
+
+import (
+	"context"
+	"time"
+
+	"github.com/corralcache/corral/internal/bounded"
+)
+
+// listen runs a cache's Listener until Close. What ends early is run again after
+// the pauses by which a failing cache rests.
+func (l *Loader[K, V]) listen(listener Listener[K]) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	l.life.onClose = func() { cancel(ErrClosed) }
+	l.life.enter()
+	go func() {
+		defer l.life.leave()
+		for pause := restMin; ; pause = min(2*pause, restMax) {
+			start := time.Now()
+			err := listenOnce(ctx, listener, l.drop)
+			if ctx.Err() != nil {
+				return
+			}
+			var none K
+			l.tell(l.opts.Hooks.CacheError, ctx, none, Event{Op: OpCacheListen, Err: err, Took: time.Since(start)})
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+func listenOnce[K comparable](ctx context.Context, listener Listener[K], drop func(...K)) (err error) {
+	defer bounded.Recover("the cache", &err)
+	return listener.Listen(ctx, drop)
+}
+
+// drop detaches the flights of keys that another process wrote: what they load
+// may be older.
+func (l *Loader[K, V]) drop(keys ...K) {
+	for _, key := range keys {
+		if s, ok := l.table.Locate(key); ok {
+			l.table.Detach(s, key)
+		}
+	}
+}
