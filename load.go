@@ -356,6 +356,10 @@ func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
 		l.counts.stuck.Add(1)
 		l.releaseSlot(f)
 		r, _ := f.Peek()
+		if f.Abandoned() { // only newcomers wait, for it to end
+			l.land(f, r, context.Canceled)
+			return
+		}
 		l.guard(f, func() { l.failed(f, r, ErrLoadTimeout, l.opts.LoadTimeout) })
 	}
 }

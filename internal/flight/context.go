@@ -14,7 +14,7 @@ import (
 type Context struct {
 	values   context.Context
 	deadline atomic.Int64 // as Now counts; 0 is none
-	node     *node
+	node     *node        // the flight's, or nil
 	made     atomic.Pointer[madeContext]
 }
 
@@ -88,12 +88,14 @@ func (c *Context) SetDeadline(at int64) {
 // Cancel ends the context with a cause.
 func (c *Context) Cancel(cause error) { c.make().cancel(cause) }
 
-// End ends the context when its work is done.
+// End ends the context when its work is done, unless its deadline has.
 func (c *Context) End() {
 	if c.made.Load() == nil && c.made.CompareAndSwap(nil, ended) {
 		return
 	}
-	c.made.Load().cancel(context.Canceled)
+	if at := c.deadline.Load(); at == 0 || Now() < at {
+		c.made.Load().cancel(context.Canceled)
+	}
 }
 
 func (c *Context) make() *madeContext {

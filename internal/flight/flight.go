@@ -7,7 +7,6 @@ import (
 
 // Flight is one load of a key and everybody who waits for it.
 type Flight[K comparable, V any] struct {
-	table   *Table[K, V]
 	shard   *Shard[K, V]
 	key     K
 	started int64
@@ -22,8 +21,8 @@ type Flight[K comparable, V any] struct {
 	value      V
 	err        error
 	alarm      int64
-	waiters    int
-	notify     []func()
+	notify     func()
+	waiters    int32
 	phase      uint8
 	mapped     bool // in the shard's map
 	woken      bool
@@ -81,7 +80,7 @@ func (f *Flight[K, V]) joinLocked() Role {
 func (f *Flight[K, V]) info() Info {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	return Info{Time(f.started), f.waiters}
+	return Info{Time(f.started), int(f.waiters)}
 }
 
 // Ended says how a wait ended.
@@ -154,7 +153,7 @@ func (f *Flight[K, V]) leave(role Role) {
 func (f *Flight[K, V]) Leave() {
 	f.shard.mu.Lock()
 	f.waiters--
-	cfg := &f.table.cfg
+	cfg := &f.shard.table.cfg
 	may := cfg.CancelAbandoned || cfg.Queue != 0 && f.phase == cfg.Queue
 	abandoned := may && f.waiters == 0 && !f.lasting && !f.published
 	f.cancelled = f.cancelled || abandoned
@@ -184,7 +183,7 @@ func (f *Flight[K, V]) Advance(from, to uint8, alarm int64) bool {
 	}
 	f.shard.mu.Unlock()
 	if ok {
-		f.table.watch.arm(f.table, alarm)
+		f.shard.table.watch.arm(f.shard.table, alarm)
 	}
 	return ok
 }
@@ -200,7 +199,7 @@ func (f *Flight[K, V]) Phase() uint8 {
 func (f *Flight[K, V]) Peek() (v V, waiters int) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	return f.value, f.waiters
+	return f.value, int(f.waiters)
 }
 
 // Abandoned reports whether the flight was cancelled since its last caller left.
@@ -231,7 +230,7 @@ func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
 // Wake wakes everybody if that was not done yet, once the outcome is published.
 func (f *Flight[K, V]) Wake(keep bool) {
 	f.shard.mu.Lock()
-	var notify []func()
+	var notify func()
 	if !f.woken {
 		notify = f.wakeLocked(keep)
 	}
@@ -239,7 +238,7 @@ func (f *Flight[K, V]) Wake(keep bool) {
 	run(notify)
 }
 
-func (f *Flight[K, V]) wakeLocked(keep bool) []func() {
+func (f *Flight[K, V]) wakeLocked(keep bool) func() {
 	f.woken = true
 	f.alarm = 0
 	if !keep {
@@ -254,9 +253,9 @@ func (f *Flight[K, V]) wakeLocked(keep bool) []func() {
 	return notify
 }
 
-func run(notify []func()) {
-	for _, fn := range notify {
-		fn()
+func run(notify func()) {
+	if notify != nil {
+		notify()
 	}
 }
 
@@ -275,13 +274,13 @@ func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
 	notify := f.wakeLocked(false)
 	var g *Flight[K, V]
 	if mapped {
-		g = f.table.startLocked(f.ctx.values, s, f.key)
+		g = f.shard.table.startLocked(f.ctx.values, s, f.key)
 		g.background, g.lasting, g.value = true, true, next
 	}
 	s.mu.Unlock()
 	run(notify)
 	if g != nil {
-		f.table.watch.arm(f.table, g.alarm)
+		f.shard.table.watch.arm(f.shard.table, g.alarm)
 	}
 	return g
 }
@@ -320,11 +319,15 @@ func kept[K comparable](writes map[K]chan struct{}) map[K]chan struct{} {
 // Notify calls fn once the flight is woken, at once if it was.
 func (f *Flight[K, V]) Notify(fn func()) {
 	f.shard.mu.Lock()
-	if !f.woken {
-		f.notify = append(f.notify, fn)
-		f.shard.mu.Unlock()
-		return
+	woken, earlier := f.woken, f.notify
+	if !woken {
+		f.notify = fn
+		if earlier != nil {
+			f.notify = func() { earlier(); fn() }
+		}
 	}
 	f.shard.mu.Unlock()
-	fn()
+	if woken {
+		fn()
+	}
 }

@@ -11,7 +11,7 @@ import (
 // to the flight that it waits for. A wait that would close a circle is refused.
 // Only calls made inside a load touch the graph.
 type node struct {
-	waits []*node // guarded by graph
+	waits *[]*node // nil for no edges, as in nearly every flight; guarded by graph
 }
 
 var graph sync.Mutex
@@ -32,7 +32,10 @@ func (n *node) wait(on *node) bool {
 	if on.reachesLocked(n, nil) {
 		return false
 	}
-	n.waits = append(n.waits, on)
+	if n.waits == nil {
+		n.waits = new([]*node)
+	}
+	*n.waits = append(*n.waits, on)
 	return true
 }
 
@@ -40,8 +43,8 @@ func (n *node) wait(on *node) bool {
 func (n *node) unwait(on *node) {
 	graph.Lock()
 	defer graph.Unlock()
-	if i := slices.Index(n.waits, on); i >= 0 {
-		n.waits = slices.Delete(n.waits, i, i+1)
+	if i := slices.Index(*n.waits, on); i >= 0 {
+		*n.waits = slices.Delete(*n.waits, i, i+1)
 	}
 }
 
@@ -51,12 +54,12 @@ func (n *node) reachesLocked(target *node, seen map[*node]bool) bool {
 	if n == target {
 		return true
 	}
-	if len(n.waits) == 0 || seen[n] {
+	if n.waits == nil || seen[n] {
 		return false
 	}
 	if seen == nil {
 		seen = map[*node]bool{}
 	}
 	seen[n] = true
-	return slices.ContainsFunc(n.waits, func(next *node) bool { return next.reachesLocked(target, seen) })
+	return slices.ContainsFunc(*n.waits, func(next *node) bool { return next.reachesLocked(target, seen) })
 }

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-	"unsafe"
 )
 
 // MaxShards is the greatest number of shards of a table.
@@ -51,6 +50,7 @@ type Table[K comparable, V any] struct {
 
 // Shard is one lock and what it guards.
 type Shard[K comparable, V any] struct {
+	table   *Table[K, V]
 	mu      sync.Mutex
 	flights map[K]*Flight[K, V]        // the mapped ones; guarded by mu
 	loose   map[*Flight[K, V]]struct{} // detached and not yet woken; guarded by mu
@@ -60,10 +60,10 @@ type Shard[K comparable, V any] struct {
 	joined  uint64                     // guarded by mu
 }
 
-// padded keeps two shards off one pair of cache lines.
+// padded keeps two shards off one pair of cache lines; a Shard takes 64 bytes.
 type padded[K comparable, V any] struct {
 	Shard[K, V]
-	_ [128 - unsafe.Sizeof(Shard[int, int]{})%128]byte
+	_ [64]byte
 }
 
 // NewTable returns an empty table.
@@ -78,6 +78,9 @@ func NewTable[K comparable, V any](cfg Config[K, V]) *Table[K, V] {
 		odd:    odd(reflect.TypeFor[K]()),
 		seed:   maphash.MakeSeed(),
 		shards: make([]padded[K, V], n),
+	}
+	for i := range t.shards {
+		t.shards[i].table = t
 	}
 	t.watch.at.Store(never)
 	return t
@@ -171,7 +174,7 @@ func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) 
 }
 
 func (t *Table[K, V]) startLocked(ctx context.Context, s *Shard[K, V], key K) *Flight[K, V] {
-	f := &Flight[K, V]{table: t, shard: s, key: key, started: Now(), mapped: true}
+	f := &Flight[K, V]{shard: s, key: key, started: Now(), mapped: true}
 	f.ctx.values, f.ctx.node = ctx, &f.node
 	if t.cfg.First > 0 {
 		f.alarm = After(f.started, t.cfg.First)

@@ -16,7 +16,7 @@ func (f *Flight[K, V]) Store(v V, err error, from, to uint8, alarm int64) (store
 	store, ok = f.storeLocked(v, err, from, to, alarm)
 	f.shard.mu.Unlock()
 	if store {
-		f.table.watch.arm(f.table, alarm)
+		f.shard.table.watch.arm(f.shard.table, alarm)
 	}
 	return store, ok
 }
