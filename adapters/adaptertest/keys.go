@@ -13,19 +13,26 @@ func keyClauses[K comparable, V any]() []clause[K, V] {
 
 func checkKeys[K comparable, V any](p *probe[K, V]) {
 	keys := p.distinctKeys()
-	for n, key := range keys {
-		p.put(key, p.entry(n))
+	for half := range 2 {
+		for n, key := range keys {
+			p.put(key, p.entry(n))
+		}
+		for n, key := range keys {
+			p.wantValueOf(key, n, "after Set of this and other keys")
+		}
+		p.removeHalf(keys, half)
 	}
+}
+
+// removeHalf deletes every other key and looks at what became of all.
+func (p *probe[K, V]) removeHalf(keys []K, half int) {
 	for n, key := range keys {
-		p.wantValueOf(key, n, "after Set of this and other keys")
-	}
-	for n, key := range keys {
-		if n%2 == 0 {
+		if n%2 == half {
 			p.remove(key)
 		}
 	}
 	for n, key := range keys {
-		if n%2 == 0 {
+		if n%2 == half {
 			p.wantMiss(key, "after Delete of every other key")
 		} else {
 			p.wantValueOf(key, n, "after Delete of every other key")

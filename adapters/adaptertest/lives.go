@@ -49,7 +49,7 @@ func checkKeepFromLoad[K comparable, V any](p *probe[K, V]) {
 	p.put(p.Key(2), p.entry(2))
 	over := p.lasting(3, p.life())
 	over.LoadedAt = over.LoadedAt.Add(-p.life() - p.margin())
-	p.write(p.Key(2), over)
+	p.discard(p.Key(2), over)
 	p.wantMiss(p.Key(2), "after Set of an entry whose Keep is over")
 	p.sleep(p.pause())
 	p.wantMiss(p.Key(2), "some time after Set of an entry whose Keep is over")

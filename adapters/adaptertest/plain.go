@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -109,7 +110,7 @@ func (p *probe[K, V]) setValue(key K, value V, life time.Duration) {
 	c, err := p.plainCache(), error(nil)
 	p.await(call("SetValue", key), p.patience(), func() { err = c.SetValue(p.ctx, key, value, life) })
 	p.must(call("SetValue", key), err)
-	if life > 0 {
-		p.settle(key)
+	if err := p.apply(key); life > 0 || !errors.Is(err, corral.ErrRefused) {
+		p.must(call("Settle", key), err)
 	}
 }

@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -70,14 +71,23 @@ func (p *probe[K, V]) write(key K, e *corral.Entry[V]) {
 	p.must(call("Set", key), err)
 }
 
-func (p *probe[K, V]) settle(key K) {
-	s, ok := p.cache.(corral.Settler[K])
-	if !ok {
-		return
+// settle fails if the entry was refused: Config.New makes a roomy cache.
+func (p *probe[K, V]) settle(key K) { p.must(call("Settle", key), p.apply(key)) }
+
+// apply waits until the last write of key is applied, with whatever outcome.
+func (p *probe[K, V]) apply(key K) (err error) {
+	if s, ok := p.cache.(corral.Settler[K]); ok {
+		p.await(call("Settle", key), p.patience(), func() { err = s.Settle(p.ctx, key) })
 	}
-	var err error
-	p.await(call("Settle", key), p.patience(), func() { err = s.Settle(p.ctx, key) })
-	p.must(call("Settle", key), err)
+	return err
+}
+
+// discard sets an entry that must not stay. That may count as refused.
+func (p *probe[K, V]) discard(key K, e *corral.Entry[V]) {
+	p.write(key, e)
+	if err := p.apply(key); !errors.Is(err, corral.ErrRefused) {
+		p.must(call("Settle", key), err)
+	}
 }
 
 // put sets and settles: from here on, the entry is there.
