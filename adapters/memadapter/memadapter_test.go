@@ -90,6 +90,15 @@ func TestKeepWithoutMonotonicClock(t *testing.T) {
 	})
 }
 
+// The least Keep there is, less an age, would be the longest.
+func TestKeepDoesNotUnderflow(t *testing.T) {
+	c := memadapter.New[string, int]()
+	_ = c.Set(t.Context(), "k", &corral.Entry[int]{LoadedAt: time.Now().Add(-time.Hour), Keep: math.MinInt64})
+	if e, _ := c.Get(t.Context(), "k"); e != nil {
+		t.Errorf("Get = %v, want a miss", e)
+	}
+}
+
 func TestNilEntry(t *testing.T) {
 	for name, c := range map[string]corral.Cache[string, int]{
 		"entries": memadapter.New[string, int](),

@@ -84,15 +84,17 @@ func (s *store[K, T]) sweepIfDue() {
 	s.added.Store(0)
 	living, at := int64(0), now()
 	s.items.Range(func(key, found any) bool {
-		if found.(*item[T]).end > at {
+		if it := found.(*item[T]); it.end > at {
 			living++
 		} else {
-			// Only this very item: a Set may have replaced it meanwhile.
-			s.items.CompareAndDelete(key, found)
+			s.drop(key, it)
 		}
 		return true
 	})
 	s.living.Store(living)
 }
+
+// drop removes this very item: a Set may have replaced it since it was seen.
+func (s *store[K, T]) drop(key any, it *item[T]) { s.items.CompareAndDelete(key, it) }
 
 func now() int64 { return int64(time.Since(epoch)) }
