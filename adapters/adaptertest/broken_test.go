@@ -134,6 +134,27 @@ func TestBrokenCachesAreCaught(t *testing.T) {
 	}
 }
 
+// What lingers is what Set wrote last, and not for longer than it may.
+func TestLingeringIsBounded(t *testing.T) {
+	for name, broken := range map[string]struct {
+		clause string
+		cache  func() cache
+	}{
+		"for ever": {"keep", func() cache { return keeping(func(time.Duration) time.Duration { return math.MaxInt64 }) }},
+		"a nanosecond too long": {"keep", func() cache {
+			return keeping(func(d time.Duration) time.Duration { return min(d, time.Hour) + 3*time.Second + 2 })
+		}},
+		"the value before": {"keep-from-load", overIsIgnored},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantFallen(t, broken.clause, Config[string, string]{
+				Linger: 3 * time.Second,
+				New:    func(*testing.T) cache { return broken.cache() },
+			})
+		})
+	}
+}
+
 type pair struct{ a, b string }
 
 func TestKeysThatPrintAlikeAreCaught(t *testing.T) {
@@ -336,7 +357,10 @@ func TestHonestCachesPass(t *testing.T) {
 		"plain":    plainConfig(func(*bare) {}),
 		"far":      serverConfig(func(*server) {}),
 		"buffered": {New: settling},
-		"wrapper":  {New: settling, Inner: func() []any { return []any{mem(), buffered()} }},
+		"lingering": {Linger: 3 * time.Second, New: func(*testing.T) cache {
+			return lasting(func(e *entry) time.Duration { return e.Keep + min(3*time.Second, math.MaxInt64-e.Keep) })
+		}},
+		"wrapper": {New: settling, Inner: func() []any { return []any{mem(), buffered()} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for clause, said := range fallen(t, "", cfg) {

@@ -43,6 +43,12 @@ type Config[K comparable, V any] struct {
 	// up to it, never down; an entry may outlast its Keep by this much.
 	Granularity time.Duration
 
+	// Linger is how long after the end of its Keep an entry may still be found
+	// besides, in a store that gives memory back in its own time. Zero is for a
+	// store that looks at the clock in Get. Plain values never linger: what is
+	// left of their life would be below zero, which says that they have no end.
+	Linger time.Duration
+
 	// RealTime runs the sub-tests on the real clock, outside a bubble: for a
 	// real server over a network. Lives are then tenths of a second, boundaries
 	// are not exact and goroutines left behind are not seen.
@@ -87,6 +93,9 @@ func (cfg Config[K, V]) complete() (Config[K, V], error) {
 	}
 	if cfg.Granularity < 0 {
 		return cfg, fmt.Errorf("adaptertest: Config.Granularity is %v: it must not be below zero", cfg.Granularity)
+	}
+	if cfg.Linger < 0 || cfg.Linger > 0 && cfg.Plain {
+		return cfg, fmt.Errorf("adaptertest: Config.Linger is %v: it must not be below zero, and zero if Plain", cfg.Linger)
 	}
 	if cfg.Key == nil {
 		if cfg.Key = numbered[K]("key"); cfg.Key == nil {

@@ -50,6 +50,8 @@ func TestConfigThatCannotWork(t *testing.T) {
 	}{
 		{Config[user, user]{}, "adaptertest: Config.New is nil: it must make the cache under test"},
 		{Config[user, user]{New: someCache, Granularity: -1}, "adaptertest: Config.Granularity is -1ns: it must not be below zero"},
+		{Config[user, user]{New: someCache, Linger: -1}, "adaptertest: Config.Linger is -1ns: it must not be below zero, and zero if Plain"},
+		{Config[user, user]{New: someCache, Linger: 1, Plain: true}, "adaptertest: Config.Linger is 1ns: it must not be below zero, and zero if Plain"},
 		{Config[user, user]{New: someCache}, "adaptertest: Config.Key is nil: it must make a different adaptertest.user for each number"},
 		{Config[user, user]{New: someCache, Key: func(n int) user { return user{n} }}, "adaptertest: Config.Value is nil: it must make a different adaptertest.user for each number"},
 	} {
