@@ -16,7 +16,8 @@ import (
 //     nil, Get finds the entry, unless the store refused it or evicted it by a
 //     policy of its own. Once e.Keep has passed since e.LoadedAt the store gives
 //     its memory back, in its own time; a Loader takes what Get returns until
-//     then for expired.
+//     then for expired. After Set of an entry whose Keep has passed the key holds
+//     nothing.
 //   - Delete of a key that is not there is no error. After Delete returned nil,
 //     Get does not find the entry.
 //   - A call returns soon after its context ended. A store in memory, which
@@ -27,7 +28,7 @@ import (
 //
 // What a store can do beyond that it says with the optional interfaces below,
 // which [New] looks for once. A wrapper forwards exactly those that the caches
-// inside it have.
+// inside it have: PlainCache and Far if all have it, the others if any has.
 type Cache[K comparable, V any] interface {
 	Get(ctx context.Context, key K) (*Entry[V], error)
 	Set(ctx context.Context, key K, e *Entry[V]) error
@@ -69,8 +70,9 @@ type Entry[V any] struct {
 // left of its life travel in registers: a hit allocates no entry.
 //
 // GetValue returns ok false for a miss. A life below zero says that the value
-// has no end. SetValue stores value for life. Set with an absent entry deletes
-// the key.
+// has no end. SetValue stores value for life; after a life of zero or less the
+// key holds nothing. Get returns a value with a zero LoadedAt and what is left of
+// its life as Keep; Set with an absent entry deletes the key.
 type PlainCache[K comparable, V any] interface {
 	Cache[K, V]
 	GetValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error)
