@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/dgraph-io/ristretto/v2 v2.2.0
+	github.com/guptarohit/asciigraph v0.5.6
 	github.com/redis/go-redis/v9 v9.7.3
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.11.0
