@@ -18,6 +18,7 @@ type Table struct {
 // Row is one set-up's line of the table.
 type Row struct {
 	SetUp    string
+	Calls    int
 	Queries  []int // by phase, from the source's own log
 	Failed   []int // by phase: callers who got an error they did not ask for
 	Slowest  time.Duration
@@ -45,6 +46,7 @@ func Compute(run *Run) Table {
 func computeRow(run *Run, turn *Turn) Row {
 	row := Row{
 		SetUp:    turn.SetUp,
+		Calls:    len(turn.Calls),
 		Queries:  make([]int, len(run.Phases)),
 		Failed:   make([]int, len(run.Phases)),
 		Recovery: recovery(run.Phases, turn),

@@ -119,9 +119,9 @@ func TestRecovery(t *testing.T) {
 
 // A mechanism that is off must show, and one that is on must not.
 func TestFaults(t *testing.T) {
-	clean := Row{SetUp: Corral, Queries: []int{10}, Failed: []int{0}}
+	clean := Row{SetUp: Corral, Calls: 100, Queries: []int{25}, Failed: []int{1}}
 	herd, late, errs := clean, clean, clean
-	herd.Queries, late.Deleted, errs.Failed = []int{26}, 1, []int{1}
+	herd.Queries, late.Deleted, errs.Failed = []int{26}, 1, []int{2}
 	for _, test := range []struct {
 		broken string
 		row    Row
@@ -130,6 +130,7 @@ func TestFaults(t *testing.T) {
 		{"", clean, ""},
 		{"", herd, "2.6 times the least"},
 		{"", late, "served 1 deleted"},
+		{"", errs, "2 of Corral's 100 callers"},
 		{BreakFlight, clean, "without flights"},
 		{BreakFlight, herd, ""},
 		{BreakFence, clean, "without the fence"},
