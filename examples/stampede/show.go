@@ -147,10 +147,12 @@ func (s *show) play(ctx context.Context, source *client, performer performer, re
 	err = newTurn(set, source, rec.record).run(ctx, s.schedule.steps)
 	close(played)
 	<-drawn
-	err = errors.Join(err, s.count(set, source, rec))
+	if err := errors.Join(err, s.count(set, source, rec)); err != nil {
+		return err
+	}
 	chart.finish(rec.chart())
 	fmt.Fprintln(s.out)
-	return err
+	return nil
 }
 
 // count ends the set-up and keeps what it counted beside what its source will

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,28 +53,53 @@ func showFile(t *testing.T, name string) string {
 	return table.String()
 }
 
-// Each mechanism spoils its column if it is off. In the bubble nothing depends
-// on the machine, so that only those columns may be spoiled which it explains.
+// Each mechanism spoils its column if it is off, which is what run checks then.
 func TestShowBroken(t *testing.T) {
+	var others []report.Event // the same beside each
+	synctest.Test(t, func(t *testing.T) {
+		others = playTurns(t, "", report.Plain, report.ByHand).events
+	})
 	for _, broken := range []string{report.BreakFlight, report.BreakFence, report.BreakStale} {
 		t.Run(broken, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var out bytes.Buffer
-				s := &show{options: options{seed: 1, broken: broken}, out: &out, open: openPipe}
-				if err := s.run(t.Context()); err != nil {
-					t.Errorf("%v\n%s", err, out.String())
+				s := playTurns(t, broken, report.Corral)
+				var table bytes.Buffer
+				for _, e := range others {
+					if e.SetUp != "" {
+						s.events = append(s.events, e)
+					}
+				}
+				if err := report.Show(&table, s.events); err != nil {
+					t.Errorf("%v\n%s", err, table.String())
 				}
 			})
 		})
 	}
 }
 
-// Set-ups begin in another order with each seed, and the table has one order.
+func playTurns(t *testing.T, broken string, setUps ...string) *show {
+	t.Helper()
+	s := &show{options: options{seed: 1, broken: broken}, out: io.Discard, open: openPipe, schedule: newSchedule(1)}
+	s.introduce()
+	for i, name := range setUps {
+		if err := s.turn(t.Context(), i+1, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// Each set-up has its turn with each seed, and another one begins.
 func TestShowRotates(t *testing.T) {
-	for seed, first := range map[uint64]string{1: report.Plain, 2: report.ByHand, 3: report.Corral, 4: report.Plain} {
+	for seed, want := range map[uint64][]string{
+		1: {report.Plain, report.ByHand, report.Corral},
+		2: {report.ByHand, report.Corral, report.Plain},
+		3: {report.Corral, report.Plain, report.ByHand},
+		4: {report.Plain, report.ByHand, report.Corral},
+	} {
 		s := &show{options: options{seed: seed}}
-		if got := s.order()[0]; got != first {
-			t.Errorf("seed %d begins with %s, want %s", seed, got, first)
+		if got := s.order(); !slices.Equal(got, want) {
+			t.Errorf("seed %d: %v, want %v", seed, got, want)
 		}
 	}
 }

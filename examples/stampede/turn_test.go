@@ -12,14 +12,23 @@ import (
 )
 
 // patient is a set-up whose every call takes 30 ms, whatever its caller wants.
-type patient struct{ deleteErr error }
+type patient struct {
+	deleteErr error
+	deletes   *int // counts them; may be nil
+}
 
 func (p patient) get(ctx context.Context, _ string) (row, error) {
 	time.Sleep(at(30))
 	return row{Version: 3, Loaded: at(1)}, ctx.Err()
 }
 
-func (p patient) delete(context.Context, string) error      { return p.deleteErr }
+func (p patient) delete(context.Context, string) error {
+	if p.deletes != nil {
+		*p.deletes++
+	}
+	return p.deleteErr
+}
+
 func (p patient) stop(context.Context) (loads int, _ error) { return 0, nil }
 
 // play plays steps to a set-up and returns what was recorded of its calls and
@@ -80,7 +89,7 @@ func TestTurnCalls(t *testing.T) {
 func TestTurnDeletes(t *testing.T) {
 	for _, deleteErr := range []error{nil, errors.New("cache is down")} {
 		synctest.Test(t, func(t *testing.T) {
-			got := play(t, patient{deleteErr}, 1, report.Step{Due: at(5), Kind: report.KindDelete, Key: "key"})
+			got := play(t, patient{deleteErr: deleteErr}, 1, report.Step{Due: at(5), Kind: report.KindDelete, Key: "key"})
 			want := report.Event{
 				SetUp: "test", Kind: report.KindDelete, Due: at(5), Began: at(5), Ended: at(5), Key: "key", Version: 2,
 			}
@@ -92,4 +101,17 @@ func TestTurnDeletes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A row that could not be changed keeps its key.
+func TestTurnDeleteWithoutSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, stop := openTest(t)
+		stop()
+		deletes, rec := 0, newRecorder("test", at(1000))
+		newTurn(patient{deletes: &deletes}, c, rec.record).delete(t.Context(), report.Step{Key: "key"})
+		if deletes != 0 || rec.events[0].Err == "" || rec.events[0].Version != 0 {
+			t.Errorf("%d deletes, recorded %+v", deletes, rec.events[0])
+		}
+	})
 }

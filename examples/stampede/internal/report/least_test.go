@@ -37,7 +37,8 @@ func TestLeast(t *testing.T) {
 		{"a delete during the load too", []Step{healthy, call(0, "a"), del(5*ms, "a"), call(6*ms, "a")}, []int{2, 0}},
 		{"a slow load is fresh for longer",
 			[]Step{mood(0, Slow, 50*ms), call(0, "a"), call(150*ms-1, "a"), call(150*ms, "a")}, []int{2, 0}},
-		{"a failing source is not asked",
+		{"a failing source is not asked", []Step{mood(0, Failing, 10*ms), call(0, "a")}, []int{0, 0}},
+		{"the first call after it failed asks",
 			[]Step{mood(0, Failing, 10*ms), call(0, "a"), mood(20*ms, Healthy, 10*ms), call(30*ms, "a")}, []int{1, 0}},
 		{"queries belong to the phase of their call", []Step{healthy, call(499*ms, "a"), call(700*ms, "a")}, []int{1, 1}},
 	} {

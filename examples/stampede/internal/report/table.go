@@ -84,7 +84,7 @@ func recovery(phases []Event, turn *Turn) time.Duration {
 	slow := 3 * turn.Moods[0].Cost // nobody need wait so long for a healthy source
 	last := healthy
 	for _, call := range turn.Calls {
-		if call.Due >= end || call.Ended <= healthy {
+		if call.Due >= end {
 			continue
 		}
 		if failed(call) || call.Ended-call.Began > slow {

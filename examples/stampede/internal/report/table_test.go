@@ -91,6 +91,17 @@ func TestComputeColumns(t *testing.T) {
 	}
 }
 
+// A delete that failed promises nothing.
+func TestComputeFailedDelete(t *testing.T) {
+	events := alsoIn(Plain, Event{Kind: KindDelete, Due: 400 * ms, Began: 400 * ms, Ended: 401 * ms, Key: "a", Version: 3, Err: "down"})
+	events = append(events, Event{
+		SetUp: Plain, Kind: KindCall, Due: 405 * ms, Began: 405 * ms, Ended: 405 * ms, Key: "a", Version: 2, Loaded: 311 * ms,
+	})
+	if row := compute(t, events).Rows[0]; row.Deleted != 0 {
+		t.Errorf("%d deleted values served", row.Deleted)
+	}
+}
+
 func TestRecovery(t *testing.T) {
 	phases := []Event{{Until: 500 * ms}, {Due: 500 * ms, Until: 1000 * ms}}
 	moods := []Event{
