@@ -9,6 +9,7 @@ require (
 	github.com/redis/go-redis/v9 v9.7.3
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.11.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (
