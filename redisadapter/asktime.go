@@ -36,9 +36,7 @@ func run[C redis.Cmder](ctx context.Context, t timer, write bool, issue func(red
 	}
 	pipe := t.client.Pipeline()
 	cmd := issue(pipe)
-	// The error of a pipeline is that of its first command that failed; both
-	// commands know their own.
-	_ = t.exec(ctx, pipe)
+	_ = t.exec(ctx, pipe, cmd) // the clock has taken note, and cmd knows its own error
 	return cmd
 }
 
@@ -50,11 +48,12 @@ func (t timer) know(ctx context.Context) error {
 	return failed("TIME", t.exec(ctx, t.client.Pipeline()))
 }
 
-// exec runs pipe with the question for the time, and returns the answer's error.
-func (t timer) exec(ctx context.Context, pipe redis.Pipeliner) error {
-	answer := t.ask(ctx, pipe)
+// exec runs pipe, which holds cmds, with the question for the time, and returns
+// the answer's error.
+func (t timer) exec(ctx context.Context, pipe redis.Pipeliner, cmds ...redis.Cmder) error {
+	question, answer := t.ask(ctx, pipe)
 	sent := time.Now()
-	_, _ = pipe.Exec(ctx)
+	exec(ctx, pipe, append(cmds, question)...)
 	got := time.Now()
 	at, err := answer()
 	if err != nil {
@@ -65,12 +64,13 @@ func (t timer) exec(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 // ask adds the question to pipe and returns what reads the answer.
-func (t timer) ask(ctx context.Context, pipe redis.Pipeliner) func() (time.Time, error) {
+func (t timer) ask(ctx context.Context, pipe redis.Pipeliner) (redis.Cmder, func() (time.Time, error)) {
 	if t.key == "" {
-		return pipe.Time(ctx).Result
+		cmd := pipe.Time(ctx)
+		return cmd, cmd.Result
 	}
 	cmd := pipe.Eval(ctx, "return redis.call('TIME')", []string{t.key})
-	return func() (time.Time, error) {
+	return cmd, func() (time.Time, error) {
 		parts, err := cmd.StringSlice()
 		if err != nil {
 			return time.Time{}, err

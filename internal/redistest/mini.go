@@ -5,6 +5,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,10 +36,22 @@ func Client(t testing.TB, dial Dialer) *redis.Client {
 // ClientWith is Client with options of the test's.
 func ClientWith(t testing.TB, opts *redis.Options) *redis.Client {
 	t.Helper()
+	forgetTimers()
+	if opts.Addr == "" {
+		opts.Addr = "127.0.0.1:6379" // never dialled; newer clients resolve the default, a name
+	}
 	opts.DisableIndentity = true // one command less to answer; the name is go-redis's
 	client := redis.NewClient(opts)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// forgetTimers empties go-redis's pool of timers, all that calls which waited for
+// a connection left: a timer of one bubble is a fatal error in the next. A
+// sync.Pool forgets what two collections found in it.
+func forgetTimers() {
+	runtime.GC()
+	runtime.GC()
 }
 
 // Wire is the network between a client and a server, good or bad.

@@ -1,0 +1,139 @@
+package redisadapter_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/corralcache/corral/redisadapter"
+)
+
+func TestAHitIsOneGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, wire, client := mini(t)
+		c := users(client)
+		must(t, c.Set(t.Context(), 42, fresh(User{Name: "Ann"})))
+		seen := spyOn(m)
+		wire.Delay(time.Millisecond)
+		for range 3 {
+			start := time.Now()
+			get(t, c, 42)
+			if took := time.Since(start); took != time.Millisecond {
+				t.Errorf("a hit took %v, want one round trip of 1ms", took)
+			}
+			if got := seen.take(); got != "GET" {
+				t.Errorf("a hit sent %q, want one GET", got)
+			}
+		}
+	})
+}
+
+func TestAPlainHitIsOneRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, wire, client := mini(t)
+		c := plainUsers(client)
+		must(t, c.SetValue(t.Context(), 42, User{Name: "Ann"}, time.Minute))
+		seen := spyOn(m)
+		wire.Delay(time.Millisecond)
+		start := time.Now()
+		u, life, ok, err := c.GetValue(t.Context(), 42)
+		if u.Name != "Ann" || life != time.Minute-time.Millisecond || !ok || err != nil {
+			t.Errorf("GetValue = %v, %v, %v, %v", u, life, ok, err)
+		}
+		if took := time.Since(start); took != time.Millisecond {
+			t.Errorf("a hit took %v, want one round trip of 1ms", took)
+		}
+		if got := seen.take(); got != "PTTL GET" {
+			t.Errorf("a hit sent %q", got)
+		}
+	})
+}
+
+// TIME comes with the first command and then now and then, never by itself but
+// before a first command that is a Set.
+func TestTimeRidesAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, client := mini(t)
+		_ = client.Ping(t.Context()) // the server is there from the first connection on
+		seen := spyOn(m)
+		c := users(client)
+		read := func() {
+			if _, err := c.Get(t.Context(), 1); err != nil {
+				t.Error(err)
+			}
+		}
+		write := func() { must(t, c.Set(t.Context(), 1, fresh(User{}))) }
+		for i, step := range []struct {
+			after time.Duration
+			do    func()
+			want  string
+		}{
+			{0, read, "GET TIME"},
+			{0, read, "GET"},
+			{0, write, "SET"},
+			{time.Minute - 1, write, "SET"},
+			{1, write, "SET TIME"},
+			{0, write, "SET"},
+			{9 * time.Minute, read, "GET"},
+			{time.Minute, read, "GET TIME"},
+			{0, read, "GET"},
+			{0, func() { must(t, c.Delete(t.Context(), 1)) }, "DEL"},
+		} {
+			time.Sleep(step.after)
+			step.do()
+			if got := seen.take(); got != step.want {
+				t.Errorf("step %d sent %q, want %q", i, got, step.want)
+			}
+		}
+		c = users(client)
+		write()
+		if got := seen.take(); got != "TIME SET" {
+			t.Errorf("a first Set sent %q", got)
+		}
+	})
+}
+
+func TestNoKeyWithoutALife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, client := mini(t)
+		c, p := users(client), plainUsers(client)
+		for key, life := range []time.Duration{1, time.Microsecond, time.Second, 292 * 365 * 24 * time.Hour, 1<<63 - 1} {
+			e := fresh(User{})
+			e.Keep = life
+			must(t, c.Set(t.Context(), key, e))
+			must(t, p.SetValue(t.Context(), key, User{}, life))
+		}
+		if n := len(m.Keys()); n != 10 {
+			t.Errorf("%d keys, want 10", n)
+		}
+		for _, key := range m.Keys() {
+			if m.TTL(key) <= 0 {
+				t.Errorf("%s has no end", key)
+			}
+		}
+		if life := m.TTL("users:0"); life != time.Millisecond {
+			t.Errorf("a nanosecond became %v, want 1ms", life)
+		}
+	})
+}
+
+func TestWhatIsRefusedLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, client := mini(t)
+		opts := redisadapter.Options[int, string]{Prefix: "p", MaxValueBytes: 100}
+		c, p := redisadapter.New(client, opts), redisadapter.Plain(client, opts)
+		must(t, c.Set(t.Context(), 1, fresh("small")))
+		must(t, p.SetValue(t.Context(), 1, "small", time.Minute))
+		wantRefused(t, c.Set(t.Context(), 1, fresh(text(37))))
+		wantRefused(t, p.SetValue(t.Context(), 1, text(101), time.Minute))
+		if left := m.Keys(); len(left) != 0 {
+			t.Errorf("%q are left", left)
+		}
+		must(t, c.Set(t.Context(), 1, fresh(text(36))))
+		must(t, p.SetValue(t.Context(), 1, text(100), time.Minute))
+		m.SetError("LOADING")
+		for _, err := range []error{c.Set(t.Context(), 1, fresh(text(99))), p.SetValue(t.Context(), 1, text(101), time.Minute)} {
+			wantFailure(t, err)
+		}
+	})
+}
