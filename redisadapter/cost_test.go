@@ -33,6 +33,7 @@ func TestAPlainHitIsOneRoundTrip(t *testing.T) {
 		m, wire, client := mini(t)
 		c := plainUsers(client)
 		must(t, c.SetValue(t.Context(), 42, User{Name: "Ann"}, time.Minute))
+		_, _ = c.Get(t.Context(), 42) // newer clients have another connection for pipelines
 		seen := spyOn(m)
 		wire.Delay(time.Millisecond)
 		start := time.Now()
