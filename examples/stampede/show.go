@@ -60,18 +60,23 @@ func (s *show) performer(name string) performer {
 	}}
 }
 
-// run plays the schedule to each set-up, then prints the table. It returns an
-// error if a promise is not kept.
-func (s *show) run(ctx context.Context) (err error) {
-	if s.json != "" {
-		file, err := os.Create(s.json)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			err = errors.Join(err, report.Write(file, s.events), file.Close())
-		}()
+// run performs, and keeps the events if they are wanted, also those of a show
+// that failed: that is when they are looked at.
+func (s *show) run(ctx context.Context) error {
+	if s.json == "" {
+		return s.perform(ctx)
 	}
+	file, err := os.Create(s.json)
+	if err != nil {
+		return err
+	}
+	err = s.perform(ctx)
+	return errors.Join(err, report.Write(file, s.events), file.Close())
+}
+
+// perform plays the schedule to each set-up, then prints the table. It returns
+// an error if a promise is not kept.
+func (s *show) perform(ctx context.Context) error {
 	s.schedule = newSchedule(s.seed)
 	s.introduce()
 	for i, name := range s.order() {

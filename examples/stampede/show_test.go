@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/corralcache/corral/examples/stampede/internal/report"
 )
@@ -104,18 +105,26 @@ func TestShowRotates(t *testing.T) {
 	}
 }
 
-// An interrupt ends the turn under way, and the file says that it is not whole.
+// An interrupt ends the turn under way, and the file is kept but not whole.
 func TestShowInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		interrupted := errors.New("interrupted")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		s := &show{options: options{seed: 3}, out: &bytes.Buffer{}, open: openPipe}
-		synctest.Wait()
-		go cancel(interrupted)
+		file := filepath.Join(t.TempDir(), "events.jsonl")
+		s := &show{options: options{seed: 3, json: file}, out: &bytes.Buffer{}, open: openPipe}
+		time.AfterFunc(time.Second, func() { cancel(interrupted) })
 		if err := s.run(ctx); !errors.Is(err, interrupted) {
 			t.Errorf("error %v", err)
 		}
-		if _, err := report.Collect(s.events); err == nil {
+		kept, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := report.Read(bytes.NewReader(kept))
+		if err != nil || len(events) == 0 {
+			t.Errorf("%d events were kept, %v", len(events), err)
+		}
+		if _, err := report.Collect(events); err == nil {
 			t.Error("the record of an interrupted run passes for whole")
 		}
 	})
