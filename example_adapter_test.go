@@ -21,9 +21,16 @@ func (s *SyncMap[V]) Get(_ context.Context, key string) (*corral.Entry[V], error
 	return e, nil // nil and nil is a miss
 }
 
-func (s *SyncMap[V]) Set(_ context.Context, key string, e *corral.Entry[V]) error {
+func (s *SyncMap[V]) Set(ctx context.Context, key string, e *corral.Entry[V]) error {
+	left := e.Keep
+	if !e.LoadedAt.IsZero() { // zero: nobody knows how old it is
+		left -= time.Since(e.LoadedAt)
+	}
+	if left <= 0 {
+		return s.Delete(ctx, key)
+	}
 	s.m.Store(key, e)
-	time.AfterFunc(e.Keep-time.Since(e.LoadedAt), func() { s.m.CompareAndDelete(key, e) })
+	time.AfterFunc(left, func() { s.m.CompareAndDelete(key, e) })
 	return nil
 }
 
