@@ -65,7 +65,7 @@ type Cache[K Key, V any] struct {
 // Set fail with [corral.ErrRefused] and deletes the entry that was there.
 func New[K Key, V any](c *ristretto.Cache[K, *corral.Entry[V]], opts Options[V]) *Cache[K, V] {
 	s := newStore(c, func(stored, written *corral.Entry[V]) bool { return stored == written })
-	s.left = left[V]
+	s.left, s.dead = left[V], dead[V]
 	return &Cache[K, V]{c: c, store: s, opts: opts}
 }
 
@@ -149,4 +149,10 @@ func left[V any](e *corral.Entry[V]) time.Duration {
 		return e.Keep
 	}
 	return e.Keep - max(0, time.Since(e.LoadedAt))
+}
+
+// dead says whether e may go, now that its time should be over. An entry of
+// unknown age has no time of its own to ask.
+func dead[V any](e *corral.Entry[V]) bool {
+	return e == nil || e.LoadedAt.IsZero() || left(e) <= 0
 }

@@ -38,6 +38,9 @@ func newFlusher(wait func()) *flusher {
 // flush returns nil once every write that was buffered before is applied, or
 // the cause of ctx's end.
 func (f *flusher) flush(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // a wait that nobody waits for could only meet Close
+	}
 	number, changed := f.ask()
 	patience := firstPatience
 	timer := time.NewTimer(patience)

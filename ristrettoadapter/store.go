@@ -39,7 +39,10 @@ const (
 type store[K Key, S any] struct {
 	c    *ristretto.Cache[K, S]
 	same func(stored, written S) bool
-	left func(S) time.Duration // how long the store is to hold a value yet; nil if Ristretto knows
+
+	// These are nil if Ristretto itself knows when a value ends.
+	left func(S) time.Duration // how long a value is to be held yet
+	dead func(S) bool          // whether a value that was to be held until now may go
 
 	flusher   *flusher
 	seed      maphash.Seed

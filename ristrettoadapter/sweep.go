@@ -157,7 +157,7 @@ func (s *store[K, S]) inspect(st *stripe[K, S], key K, now int64) {
 	switch {
 	case err != nil || !ok:
 		s.untrack(key)
-	case s.left(value) > 0:
+	case !s.dead(value):
 		s.track(key, value)
 	case s.del(key) == nil:
 		s.swept.Add(1)
