@@ -11,6 +11,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/ristrettoadapter"
+	"github.com/dgraph-io/ristretto/v2"
 )
 
 // both runs a sub-test over New and over Plain, each in a bubble.
@@ -143,30 +144,35 @@ func TestPeers_P20_NoSetIsLost(t *testing.T) {
 	}
 }
 
-// P20: somebody else keeps Ristretto's buffer full, so that it drops writes.
-func TestPeers_P20_ContendedSetIsMadeAgain(t *testing.T) {
-	c, raw := entries(t, func(cfg *config) { cfg.MaxCost = 1 << 40 })
-	stop := make(chan struct{})
-	var flood sync.WaitGroup
-	for w := range 4 {
-		flood.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-					raw.Set(fmt.Sprint("flood", w, n%1000), lasting(n, time.Hour), 1)
-					raw.Del(fmt.Sprint("flood", w, n%1000))
-				}
+// P20: Ristretto's buffer is full, so that it drops the write.
+func TestPeers_P20_DroppedSetIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		raw := open(t, func(cfg *ristretto.Config[string, int]) {
+			cfg.Cost = func(int) int64 { <-stop; return 1 }
+		})
+		c := ristrettoadapter.Plain(raw, ristrettoadapter.Options[int]{})
+		for n := 0; raw.Set(strconv.Itoa(n), n, 0); n++ {
+		}
+		var set sync.WaitGroup
+		set.Go(func() {
+			if err := c.Set(t.Context(), "k", lasting(1, time.Hour)); err != nil {
+				t.Error(err)
 			}
 		})
-	}
-	for n := 0; n < 200 || c.Stats().Contended == 0 && n < 100_000; n++ {
-		must(t, c.Set(t.Context(), strconv.Itoa(n), lasting(n, time.Hour)))
-		wantValue(t, c, strconv.Itoa(n), n)
-	}
-	close(stop)
-	flood.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wantErr(t, c.Set(short, "other", lasting(1, time.Hour)), context.DeadlineExceeded)
+		close(stop)
+		set.Wait()
+		raw.Wait()
+		if v, ok := raw.Get("k"); !ok || v != 1 {
+			t.Fatalf("Ristretto has %d, %v, want 1", v, ok)
+		}
+		if got := c.Stats().Contended; got != 2 {
+			t.Fatalf("Contended is %d, want 2", got)
+		}
+	})
 }
 
 // Writers, deleters and settlers of few keys: afterwards the cache holds what
@@ -237,38 +243,46 @@ func TestContract_A3_NoMissWhileSettling(t *testing.T) {
 }
 
 // A Delete whose wait was cut short leaves a deletion in the buffer, which must
-// not take the next value with it.
+// not take the next value with it. Here Ristretto stops twice on the way:
+//
+//  1. It has nothing of the key applied when Delete comes.
+//  2. It has applied value 1 but not the deletion behind it.
+//
+// A Set that came now would find the key there and replace value 1 at once; the
+// deletion would then remove value 2.
 func TestSetAfterDeleteThatGaveUp(t *testing.T) {
-	both(t, func(t *testing.T, c settling) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := make(chan struct{}), make(chan struct{})
+		stops := map[int]chan struct{}{-1: first, -2: second}
+		raw := open(t, func(cfg *ristretto.Config[string, int]) {
+			cfg.Cost = func(v int) int64 {
+				if stop := stops[v]; stop != nil {
+					<-stop
+				}
+				return 1
+			}
+		})
+		c := ristrettoadapter.Plain(raw, ristrettoadapter.Options[int]{})
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		for n := range 2_000 {
-			must(t, c.Set(t.Context(), "k", lasting(n, time.Hour)))
-			_ = c.Delete(ended, "k")
-			must(t, c.Set(t.Context(), "k", lasting(n+1, time.Hour)))
-			must(t, c.Settle(t.Context(), "k"))
-			wantValue(t, c, "k", n+1)
-		}
-	})
-}
 
-// Nobody settles: the tidier does.
-func TestUnsettledIsSettledInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		raw := open(t, func(cfg *config) { cfg.MaxCost = 10 })
-		c := ristrettoadapter.New(raw, ristrettoadapter.Options[int]{Cost: func(int) int64 { return 10 }})
-		raw.Set("popular", lasting(0, time.Hour), 10)
-		for range 1000 {
-			raw.Get("popular")
-		}
-		raw.Wait()
+		raw.Set("stop", -1, 0)
 		must(t, c.Set(t.Context(), "k", lasting(1, time.Hour)))
-		wantValue(t, c, "k", 1) // not refused yet
-		time.Sleep(200 * time.Millisecond)
+		raw.Set("stop again", -2, 0)
+		wantErr(t, c.Delete(ended, "k"), context.Canceled)
+		close(first)
 		synctest.Wait()
-		wantValue(t, c, "k", -1)
-		if got := c.Stats().Refused; got != 1 {
-			t.Fatalf("Refused is %d, want 1", got)
-		}
+
+		var set sync.WaitGroup
+		set.Go(func() {
+			if err := c.Set(t.Context(), "k", lasting(2, time.Hour)); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		close(second)
+		set.Wait()
+		raw.Wait()
+		wantValue(t, c, "k", 2)
 	})
 }

@@ -1,0 +1,97 @@
+package ristrettoadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/ristrettoadapter"
+	"github.com/dgraph-io/ristretto/v2"
+)
+
+func ExampleNew() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[string]]{
+		NumCounters: 1e4, MaxCost: 1000, BufferItems: 64,
+		IgnoreInternalCost: true, // MaxCost counts values, not bytes
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{})
+	ctx := context.Background()
+	err = adapter.Set(ctx, "greeting", &corral.Entry[string]{
+		Value: "hello", LoadedAt: time.Now(), TTL: time.Minute, Keep: 10 * time.Minute,
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	e, err := adapter.Get(ctx, "greeting")
+	if err != nil || e == nil {
+		fmt.Println("missed", err)
+		return
+	}
+	fmt.Println(e.Value)
+	// Output: hello
+}
+
+// A cache of bare values that the program has had for long.
+func ExamplePlain() {
+	cache, err := ristretto.NewCache(&ristretto.Config[int, string]{NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+	cache.Set(7, "an old value", 1)
+	cache.Wait()
+
+	adapter := ristrettoadapter.Plain(cache, ristrettoadapter.Options[string]{
+		Cost: func(v string) int64 { return int64(len(v)) },
+	})
+	ctx := context.Background()
+	if err := adapter.SetValue(ctx, 8, "a new value", time.Minute); err != nil {
+		fmt.Println(err)
+	}
+	for _, key := range []int{7, 8, 9} {
+		value, life, ok, err := adapter.GetValue(ctx, key)
+		fmt.Printf("%q found=%v endless=%v err=%v\n", value, ok, life < 0, err)
+	}
+	// Output:
+	// "an old value" found=true endless=true err=<nil>
+	// "a new value" found=true endless=false err=<nil>
+	// "" found=false endless=false err=<nil>
+}
+
+// Ristretto decides about a new key after Set has returned.
+func ExampleCache_Settle() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[string]]{
+		NumCounters: 100, MaxCost: 10, BufferItems: 64, // too small for its own 56 for each entry
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{})
+	ctx := context.Background()
+	err = adapter.Set(ctx, "k", &corral.Entry[string]{Value: "v", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	fmt.Println("set:", err)
+	err = adapter.Settle(ctx, "k")
+	fmt.Println("refused:", errors.Is(err, corral.ErrRefused), adapter.Stats().Refused)
+	// Output:
+	// set: <nil>
+	// refused: true 1
+}
+
+func ExampleCache_Check() {
+	var cache *ristretto.Cache[string, *corral.Entry[string]] // forgotten
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{})
+	fmt.Println(adapter.Check())
+	// Output: ristrettoadapter: the *ristretto.Cache is nil
+}
