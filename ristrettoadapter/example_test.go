@@ -95,3 +95,33 @@ func ExampleCache_Check() {
 	fmt.Println(adapter.Check())
 	// Output: ristrettoadapter: the *ristretto.Cache is nil
 }
+
+func ExampleCache_Stats() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[string]]{NumCounters: 100, MaxCost: 10, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{
+		Cost: func(v string) int64 { return int64(len(v)) },
+	})
+	err = adapter.Set(context.Background(), "k", &corral.Entry[string]{Value: "much too long", LoadedAt: time.Now(), Keep: time.Minute})
+	fmt.Println(errors.Is(err, corral.ErrRefused), adapter.Stats())
+	// Output: true {1 0 0}
+}
+
+func ExamplePlainCache_Stats() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, int]{NumCounters: 100, MaxCost: 100, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	adapter := ristrettoadapter.Plain(cache, ristrettoadapter.Options[int]{})
+	err = adapter.SetValue(context.Background(), "k", 1, time.Minute)
+	fmt.Printf("%v %+v\n", err, adapter.Stats())
+	// Output: <nil> {Refused:0 Contended:0 Swept:0}
+}
