@@ -15,7 +15,7 @@ import (
 func TestContract_A6_Conformance(t *testing.T) {
 	t.Run("New", func(t *testing.T) {
 		adaptertest.Run(t, adaptertest.Config[string, string]{
-			Granularity: 3 * time.Second,
+			Linger: 3 * time.Second,
 			New: func(t *testing.T) corral.Cache[string, string] {
 				raw := open[*corral.Entry[string]](t, nil)
 				return ristrettoadapter.New(raw, ristrettoadapter.Options[string]{})
@@ -24,7 +24,7 @@ func TestContract_A6_Conformance(t *testing.T) {
 	})
 	t.Run("New with integers", func(t *testing.T) {
 		adaptertest.Run(t, adaptertest.Config[int64, []byte]{
-			Granularity: 3 * time.Second,
+			Linger: 3 * time.Second,
 			New: func(t *testing.T) corral.Cache[int64, []byte] {
 				raw, err := ristretto.NewCache(&ristretto.Config[int64, *corral.Entry[[]byte]]{
 					NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64,
