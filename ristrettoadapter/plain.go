@@ -48,11 +48,11 @@ func (a *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life t
 	const tries = 4
 	for range tries {
 		ended, begun := a.store.ended.Load(), a.store.begun.Load()
-		if value, ok = a.c.Get(key); !ok {
-			value, life, ok, err = a.store.missed(key)
-			return value, life, ok, err
+		if value, ok = a.c.Get(key); ok {
+			life, ok, err = a.store.lifeOf(key)
+		} else if value, life, ok, err = a.store.missed(key); !ok {
+			return value, 0, false, err
 		}
-		life, ok, err = a.store.lifeOf(key)
 		if ended == begun && begun == a.store.begun.Load() {
 			return value, life, ok, err
 		}
