@@ -53,8 +53,11 @@ func (t timer) know(ctx context.Context) error {
 func (t timer) exec(ctx context.Context, pipe redis.Pipeliner, cmds ...redis.Cmder) error {
 	question, answer := t.ask(ctx, pipe)
 	sent := time.Now()
-	exec(ctx, pipe, append(cmds, question)...)
+	_, err := pipe.Exec(ctx)
 	got := time.Now()
+	for _, cmd := range append(cmds, question) {
+		answered(err, cmd) // an empty answer to any of them is none, or no entry
+	}
 	at, err := answer()
 	if err != nil {
 		t.clock.failed(got)

@@ -1,30 +1,51 @@
 package redisadapter
 
 import (
-	"context"
 	"errors"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// errUnanswered is the error of a command that got no answer and no error.
+// errUnanswered is the error of a command that got neither an answer nor an
+// error of its own.
 var errUnanswered = errors.New("the command was not sent")
 
-// exec runs pipe, which holds cmds, after which each knows its own error. By
-// itself go-redis leaves commands for which it found no connection without
-// one in some versions and clients: a GET that was never sent then looks like
-// one that found an empty string.
-func exec(ctx context.Context, pipe redis.Pipeliner, cmds ...redis.Cmder) {
+// answered makes up for commands of a pipeline that, having got no answer, have
+// no error either. Some versions and clients of go-redis leave them so if they
+// found no connection: a GET that was never sent then looks like one that
+// found an empty string. If all cmds are in that state they get err, the
+// error of the pipeline, or [errUnanswered].
+func answered(err error, cmds ...redis.Cmder) {
 	for _, cmd := range cmds {
-		cmd.SetErr(errUnanswered) // reading an answer, or failing to, replaces it
-	}
-	_, err := pipe.Exec(ctx)
-	if err == nil || errors.Is(err, redis.Nil) {
-		return
-	}
-	for _, cmd := range cmds {
-		if errors.Is(cmd.Err(), errUnanswered) {
-			cmd.SetErr(err)
+		if !silent(cmd) {
+			return
 		}
+	}
+	if err == nil || errors.Is(err, redis.Nil) { // that is another command's answer
+		err = errUnanswered
+	}
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+}
+
+// silent reports whether cmd looks as it did before it was sent.
+func silent(cmd redis.Cmder) bool {
+	if cmd.Err() != nil {
+		return false
+	}
+	switch cmd := cmd.(type) {
+	case *redis.StringCmd:
+		return cmd.Val() == ""
+	case *redis.StatusCmd:
+		return cmd.Val() == ""
+	case *redis.DurationCmd:
+		return cmd.Val() == 0
+	case *redis.TimeCmd:
+		return cmd.Val().IsZero()
+	case *redis.Cmd:
+		return cmd.Val() == nil
+	default:
+		return false
 	}
 }

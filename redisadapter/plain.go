@@ -74,7 +74,8 @@ func (c *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life t
 func (c *PlainCache[K, V]) get(ctx context.Context, name string) (b bare[V], err error) {
 	pipe := c.client.Pipeline()
 	pttl, get := pipe.PTTL(ctx, name), pipe.Get(ctx, name)
-	exec(ctx, pipe, pttl, get)
+	_, err = pipe.Exec(ctx)
+	answered(err, pttl, get)
 	data, err := get.Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):

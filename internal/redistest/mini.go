@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ type Wire struct {
 	server *miniredis.Miniredis
 	delay  atomic.Int64
 	dead   atomic.Bool
+	down   atomic.Bool
 }
 
 // NewWire returns a network on which nothing goes wrong yet.
@@ -74,9 +76,18 @@ func (w *Wire) Delay(d time.Duration) { w.delay.Store(int64(d)) }
 // no longer.
 func (w *Wire) Swallow(yes bool) { w.dead.Store(yes) }
 
+// TakeDown ends all connections, and refuses new ones.
+func (w *Wire) TakeDown() {
+	w.down.Store(true)
+	w.server.Close()
+}
+
 // Dial connects to the server.
 func (w *Wire) Dial(context.Context, string, string) (net.Conn, error) {
 	w.Dials.Add(1)
+	if w.down.Load() {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
 	conn, err := w.server.Dial()
 	return &wired{Conn: conn, wire: w}, err
 }
