@@ -40,6 +40,16 @@ func (w windows) state(age, ttl time.Duration, absent bool) state {
 // longest returns how long after the end of freshness an entry has a use.
 func (w windows) longest() time.Duration { return max(w.staleFor, w.staleIfError) }
 
+// longestPlain bounds the windows of plain values: 100 years. The end of their
+// freshness is told by what is left of a life that holds TTL and windows; a sum
+// that does not fit into a Duration would tell nothing.
+const longestPlain = 100 * 365 * 24 * time.Hour
+
+// forPlain returns the windows of a cache of plain values.
+func (w windows) forPlain() windows {
+	return windows{min(w.staleFor, longestPlain), min(w.staleIfError, longestPlain)}
+}
+
 // age returns how old the entry is. One whose age is not known has just ceased
 // to be fresh.
 func (e *Entry[V]) age() time.Duration {

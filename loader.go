@@ -71,7 +71,9 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 		slots:   newSlots(opts.MaxLoads),
 		counts:  newCounts(),
 	}
-	l.plain, _ = cache.(PlainCache[K, V])
+	if l.plain, _ = cache.(PlainCache[K, V]); l.plain != nil {
+		l.windows = l.windows.forPlain()
+	}
 	l.settler, _ = cache.(Settler[K])
 	if f, ok := cache.(Far); ok {
 		l.far = f.Far()
