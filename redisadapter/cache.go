@@ -68,12 +68,7 @@ func (c *Cache[K, V]) get(ctx context.Context, name string) (*corral.Entry[V], e
 	if err != nil {
 		return nil, failed("GET", err)
 	}
-	now := c.clock.now()
-	e, err := c.envelope.Open(name, data, now)
-	if err != nil || stored.Left(e, now.Local) == 0 {
-		return nil, err
-	}
-	return e, nil
+	return c.envelope.Open(name, data, c.clock.now())
 }
 
 // Set stores e for what is left of its Keep. If nothing is left, or the error is

@@ -117,12 +117,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) 
 		if err != nil || !ok {
 			return nil, err
 		}
-		now := wallClock()
-		e, err := c.envelope.Open(name, data, now)
-		if err != nil || stored.Left(e, now.Local) == 0 {
-			return nil, err
-		}
-		return e, nil
+		return c.envelope.Open(name, data, wallClock())
 	})
 }
 

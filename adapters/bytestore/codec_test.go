@@ -123,7 +123,7 @@ func TestACodecThatDoesNotAppendIsAnError(t *testing.T) {
 }
 
 func TestContract_A4_AFailedDecodeIsNoValue(t *testing.T) {
-	data := repaired(append(with(make([]byte, 64), 6, 1), `{"Name":"Ann","Age":"no number"}`...))
+	data := repaired(append(headerOf(1), `{"Name":"Ann","Age":"no number"}`...))
 	type person struct {
 		Name string
 		Age  int

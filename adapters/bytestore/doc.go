@@ -28,7 +28,8 @@
 //
 //	 0  4  magic: C7 43 52 4C, which no UTF-8 text begins with
 //	 4  1  version: 1
-//	 5  1  flags: 1 absent, 2 compressed (reserved); the others are zero
+//	 5  1  flags: 1 absent, 2 compressed (reserved), 4 age unknown: the next time
+//	       is when the entry was stored; the others are zero
 //	 6  1  codec: see Identified
 //	 7  1  zero
 //	 8  8  when the value was loaded: nanoseconds since 1970 on the store's

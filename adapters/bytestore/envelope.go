@@ -45,6 +45,7 @@ func (s Envelope[V]) Seal(key string, e *corral.Entry[V], now Instant) ([]byte, 
 	codec := s.codec()
 	h := header{
 		absent:   e.Absent,
+		ageless:  e.LoadedAt.IsZero(),
 		loadedAt: storeTime(e.LoadedAt, now),
 		loadTime: e.LoadTime,
 		ttl:      e.TTL,
@@ -68,10 +69,11 @@ func (s Envelope[V]) Seal(key string, e *corral.Entry[V], now Instant) ([]byte, 
 	return data, nil
 }
 
-// Open returns the entry that data holds. It keeps nothing of data. LoadedAt is
-// on this process's clock, monotonic from now on, and never after now.Local; it
-// is the zero time if the age is unknown. An error is [corral.ErrUndecodable]
-// and says why data is no entry of key; it quotes neither.
+// Open returns the entry that data holds, nil if its Keep is over. It keeps
+// nothing of data. LoadedAt is on this process's clock, monotonic from now on,
+// and never after now.Local; it is the zero time if the age is unknown. An error
+// is [corral.ErrUndecodable] and says why data is no entry of key; it quotes
+// neither.
 func (s Envelope[V]) Open(key string, data []byte, now Instant) (*corral.Entry[V], error) {
 	h, payload, err := open(data)
 	if err != nil {
@@ -80,13 +82,14 @@ func (s Envelope[V]) Open(key string, data []byte, now Instant) (*corral.Entry[V
 	if h.digest != digestOf(key) {
 		return nil, errOtherKey
 	}
-	e := &corral.Entry[V]{
-		LoadedAt: localTime(h.loadedAt, now),
-		LoadTime: h.loadTime,
-		TTL:      h.ttl,
-		Keep:     h.keep,
-		Absent:   h.absent,
+	at := localTime(h.loadedAt, now)
+	if h.over(at, now.Local) {
+		return nil, nil
 	}
+	if h.ageless {
+		at = time.Time{}
+	}
+	e := &corral.Entry[V]{LoadedAt: at, LoadTime: h.loadTime, TTL: h.ttl, Keep: h.keep, Absent: h.absent}
 	if h.absent {
 		return e, nil
 	}
@@ -98,6 +101,15 @@ func (s Envelope[V]) Open(key string, data []byte, now Instant) (*corral.Entry[V
 		return nil, err
 	}
 	return e, nil
+}
+
+// over reports whether an entry loaded, or if ageless stored, at a moment has
+// outlived its Keep. Of one from no time the store alone knows.
+func (h header) over(at, now time.Time) bool {
+	if at.IsZero() {
+		return h.keep <= 0
+	}
+	return now.Sub(at) >= h.keep
 }
 
 func (s Envelope[V]) codec() Codec[V] {
@@ -121,12 +133,16 @@ func idOf(codec any) uint8 {
 	return 0
 }
 
-// storeTime moves a time of this process to the store's clock.
+// storeTime moves a time of this process, for no time now, to the store's clock.
 func storeTime(at time.Time, now Instant) int64 {
-	if at.IsZero() || now.Store <= 0 {
+	switch {
+	case now.Store <= 0:
 		return 0
+	case at.IsZero():
+		return now.Store
+	default:
+		return max(now.Store-int64(max(now.Local.Sub(at), 0)), 1)
 	}
-	return max(now.Store-int64(max(now.Local.Sub(at), 0)), 1)
 }
 
 // localTime moves a time of the store's clock to this process.

@@ -151,6 +151,7 @@ func TestContract_A4_TheErrorSaysWhy(t *testing.T) {
 		{"the next version, shorter", with(sealed, 4, 2)[:5], "unknown version"},
 		{"a damaged payload", with(sealed, len(sealed)-1, 'x'), "checksum"},
 		{"compressed", repaired(with(sealed, 5, 2)), "unknown flags"},
+		{"a flag of later", repaired(with(sealed, 5, 8)), "unknown flags"},
 		{"a reserved byte", repaired(with(sealed, 7, 1)), "unknown flags"},
 		{"absent with a payload", repaired(with(sealed, 5, 1)), "longer than it says"},
 		{"another codec", repaired(with(sealed, 6, 3)), "another codec"},
@@ -199,7 +200,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 
 func TestContract_F10_TimesAreExact(t *testing.T) {
 	for _, d := range []time.Duration{0, 1, 999, 1_000_001, 500 * time.Millisecond, math.MaxInt64} {
-		e := &corral.Entry[string]{Value: "v", LoadedAt: at.Local, LoadTime: d, TTL: d, Keep: d}
+		e := &corral.Entry[string]{Value: "v", LoadedAt: at.Local, LoadTime: d, TTL: d, Keep: max(d, 1)}
 		back, err := bytestore.Envelope[string]{}.Open(key, seal(t, e), at)
 		if err != nil {
 			t.Fatal(err)
@@ -226,7 +227,7 @@ func TestAges(t *testing.T) {
 		{"read without a clock", at.Local, bytestore.Instant{Local: at.Local}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := &corral.Entry[string]{LoadedAt: c.loadedAt, Keep: time.Hour}
+			e := &corral.Entry[string]{LoadedAt: c.loadedAt, Keep: math.MaxInt64}
 			back, err := bytestore.Envelope[string]{}.Open(key, seal(t, e), c.readAt)
 			if err != nil {
 				t.Fatal(err)
@@ -255,6 +256,28 @@ func TestContract_F10_AnEntryThatWasReadGoesByTheMonotonicClock(t *testing.T) {
 	}
 	if !strings.Contains(back.LoadedAt.String(), "m=") {
 		t.Errorf("LoadedAt %v carries no monotonic clock", back.LoadedAt)
+	}
+}
+
+// Keep ends an entry whether or not the store does, and whether or not its age is
+// known.
+func TestOpenEndsAnEntryAtKeep(t *testing.T) {
+	for name, loadedAt := range map[string]time.Time{"of known age": at.Local, "of unknown age": {}} {
+		for _, keep := range []time.Duration{1, time.Second, time.Hour} {
+			data := seal(t, &corral.Entry[string]{LoadedAt: loadedAt, Keep: keep})
+			last, err := bytestore.Envelope[string]{}.Open(key, data, later(keep-1))
+			if last == nil || err != nil {
+				t.Errorf("%s, a nanosecond before the end of %v: %v, %v", name, keep, last, err)
+			}
+			over, err := bytestore.Envelope[string]{}.Open(key, data, later(keep))
+			if over != nil || err != nil {
+				t.Errorf("%s, at the end of %v: %v, %v; want neither", name, keep, over, err)
+			}
+		}
+		none := seal(t, &corral.Entry[string]{LoadedAt: loadedAt})
+		if e, err := (bytestore.Envelope[string]{}).Open(key, none, bytestore.Instant{Local: at.Local}); e != nil || err != nil {
+			t.Errorf("%s, without a Keep: %v, %v; want neither", name, e, err)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 
 	flagAbsent     = 1 << 0
 	flagCompressed = 1 << 1 // reserved: what sets it is unreadable to this version
+	flagAgeless    = 1 << 2 // loadedAt is when the entry was stored
+	knownFlags     = flagAbsent | flagAgeless
 
 	// maxPayload is what the length field holds, or what an int does.
 	maxPayload = min(math.MaxUint32, math.MaxInt) - headerSize
@@ -49,7 +51,7 @@ func digestOf(key string) digest {
 
 // header is what stands before the payload.
 type header struct {
-	absent              bool
+	absent, ageless     bool
 	codec               uint8
 	loadedAt            int64
 	loadTime, ttl, keep time.Duration
@@ -62,6 +64,9 @@ func (h header) append(dst []byte) []byte {
 	var flags byte
 	if h.absent {
 		flags |= flagAbsent
+	}
+	if h.ageless {
+		flags |= flagAgeless
 	}
 	dst = append(dst, magic...)
 	dst = append(dst, version, flags, h.codec, 0)
@@ -89,7 +94,7 @@ func open(data []byte) (h header, payload []byte, err error) {
 	if err := inspect(data); err != nil {
 		return header{}, nil, err
 	}
-	h.absent = data[5]&flagAbsent != 0
+	h.absent, h.ageless = data[5]&flagAbsent != 0, data[5]&flagAgeless != 0
 	h.codec = data[6]
 	h.loadedAt = int64(binary.BigEndian.Uint64(data[8:]))
 	h.loadTime = time.Duration(binary.BigEndian.Uint64(data[16:]))
@@ -121,7 +126,7 @@ func inspect(data []byte) error {
 		return errTrailer
 	case binary.BigEndian.Uint32(data[sealedSize:]) != checksum(data):
 		return errChecksum
-	case data[5]&^flagAbsent != 0 || data[7] != 0:
+	case data[5]&^knownFlags != 0 || data[7] != 0:
 		return errFlags
 	case data[5]&flagAbsent != 0 && claimed != 0:
 		return errTrailer

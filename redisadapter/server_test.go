@@ -1,0 +1,153 @@
+package redisadapter_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/adaptertest"
+	"github.com/corralcache/corral/internal/redistest"
+	"github.com/corralcache/corral/redisadapter"
+)
+
+// The tests of this file are against a real server, for what miniredis cannot
+// know: how the server itself hashes, counts lives and refuses.
+
+func realClient(t *testing.T, args ...string) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: redistest.Start(t, args...)})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func TestServer_Conformance(t *testing.T) {
+	client := realClient(t)
+	empty := func(t *testing.T) { must(t, client.FlushAll(t.Context()).Err()) }
+	opts := redisadapter.Options[string, string]{Prefix: "p"}
+	t.Run("New", func(t *testing.T) {
+		adaptertest.Run(t, adaptertest.Config[string, string]{
+			RealTime: true, Granularity: time.Millisecond,
+			New: func(t *testing.T) corral.Cache[string, string] {
+				empty(t)
+				return redisadapter.New(client, opts)
+			},
+		})
+	})
+	t.Run("Plain", func(t *testing.T) {
+		adaptertest.Run(t, adaptertest.Config[string, string]{
+			Plain: true, RealTime: true, Granularity: time.Millisecond,
+			New: func(t *testing.T) corral.Cache[string, string] {
+				empty(t)
+				return redisadapter.Plain(client, opts)
+			},
+		})
+	})
+}
+
+func TestServer_KeySlots(t *testing.T) {
+	client := realClient(t, "--cluster-enabled", "yes")
+	for _, key := range oddKeys {
+		value := name("users", key)
+		for _, n := range []string{value, value + ":lease", value + "{x}"} {
+			got, err := client.ClusterKeySlot(t.Context(), n).Result()
+			must(t, err)
+			if got != int64(slot(value)) {
+				t.Errorf("the server puts %q into slot %d, want %d as for %q", n, got, slot(value), value)
+			}
+		}
+	}
+}
+
+func TestServer_Cluster(t *testing.T) {
+	addr := redistest.Start(t, "--cluster-enabled", "yes")
+	node := redis.NewClient(&redis.Options{Addr: addr})
+	defer node.Close()
+	must(t, node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+	ready(t, node)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}})
+	defer client.Close()
+	c, p := users(client), plainUsers(client)
+	e := fresh(User{Name: "Ann"})
+	must(t, c.Set(t.Context(), 42, e)) // asks for the time by EVAL
+	if got := get(t, c, 42); got.Value.Name != "Ann" || got.LoadedAt.IsZero() {
+		t.Errorf("got %+v", got)
+	}
+	must(t, p.SetValue(t.Context(), 42, User{Name: "Ann"}, time.Minute))
+	if u, life, ok, err := p.GetValue(t.Context(), 42); u.Name != "Ann" || life <= 0 || !ok || err != nil {
+		t.Errorf("got %v, %v, %v, %v", u, life, ok, err)
+	}
+}
+
+// ready waits until the node takes itself for a whole cluster, which no command
+// waits for.
+func ready(t *testing.T, node *redis.Client) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for ctx := timeout(t, 20*time.Second); ; {
+		if node.Get(ctx, "any").Err() == redis.Nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("the cluster did not come up")
+		}
+	}
+}
+
+func TestServer_Lives(t *testing.T) {
+	client := realClient(t)
+	c, p := users(client), plainUsers(client)
+	for key, life := range []time.Duration{time.Hour, time.Hour + 1, math.MaxInt64 - 1, math.MaxInt64} {
+		e := fresh(User{})
+		e.Keep = life
+		must(t, c.Set(t.Context(), key, e))
+		must(t, p.SetValue(t.Context(), key, User{}, life))
+	}
+	keys, err := client.Keys(t.Context(), "*").Result()
+	must(t, err)
+	if len(keys) != 8 {
+		t.Errorf("%d keys, want 8", len(keys))
+	}
+	for _, key := range keys {
+		if life := client.PTTL(t.Context(), key).Val(); life < 59*time.Minute {
+			t.Errorf("%s lives for %v", key, life)
+		}
+	}
+	must(t, p.SetValue(t.Context(), 1, User{}, 1)) // a life of less than the server can count
+}
+
+func TestServer_Refusals(t *testing.T) {
+	client := realClient(t)
+	c, p := users(client), plainUsers(client)
+	must(t, c.Set(t.Context(), 42, fresh(User{Name: "Ann"})))
+	must(t, p.SetValue(t.Context(), 42, User{Name: "Ann"}, time.Minute))
+
+	must(t, client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	for _, err := range []error{c.Set(t.Context(), 42, fresh(User{})), p.SetValue(t.Context(), 42, User{}, time.Minute)} {
+		wantFailure(t, err)
+		if !redis.HasErrorPrefix(err, "OOM") {
+			t.Errorf("err = %v, want OOM", err)
+		}
+	}
+	get(t, c, 42) // reads go on
+	must(t, client.ConfigSet(t.Context(), "maxmemory", "0").Err())
+
+	must(t, client.Del(t.Context(), "users:{42}").Err())
+	must(t, client.LPush(t.Context(), "users:{42}", "Ann").Err())
+	if _, err := c.Get(t.Context(), 42); !errors.Is(err, corral.ErrUndecodable) {
+		t.Errorf("err = %v, want ErrUndecodable for a list", err)
+	}
+	must(t, c.Set(t.Context(), 42, fresh(User{Name: "Ann"})))
+	get(t, c, 42)
+
+	must(t, client.Do(t.Context(), "ACL", "SETUSER", "default", "-time").Err())
+	err := users(client).Set(t.Context(), 42, fresh(User{}))
+	wantFailure(t, err)
+	wantNoSecret(t, "Set", err)
+}
