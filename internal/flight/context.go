@@ -14,13 +14,27 @@ import (
 type Context struct {
 	values   context.Context
 	deadline atomic.Int64 // as Now counts; 0 is none
-	node     *node        // the flight's, or nil
 	made     atomic.Pointer[madeContext]
 }
 
 type madeContext struct {
 	context.Context
 	cancel func(cause error)
+}
+
+// LoadContext is what a load is given: a Context with a place in the wait-for
+// graph.
+type LoadContext struct {
+	Context
+	node node
+}
+
+// Value returns the caller's value for key.
+func (c *LoadContext) Value(key any) any {
+	if key == (nodeKey{}) {
+		return &c.node
+	}
+	return c.Context.Value(key)
 }
 
 // ended stands for the made context of a Context that ended before anybody
@@ -56,16 +70,13 @@ func (c *Context) Err() error {
 		return m.Err()
 	}
 	if at := c.deadline.Load(); at != 0 && Now() >= at {
-		return context.DeadlineExceeded
+		return c.make().Err() // made, it goes on saying so after End
 	}
 	return nil
 }
 
 // Value returns the caller's value for key.
 func (c *Context) Value(key any) any {
-	if key == (nodeKey{}) && c.node != nil {
-		return c.node
-	}
 	if m := c.made.Load(); m != nil && m != ended {
 		return m.Value(key)
 	}

@@ -10,8 +10,7 @@ type Flight[K comparable, V any] struct {
 	shard   *Shard[K, V]
 	key     K
 	started int64
-	ctx     Context
-	node    node
+	ctx     LoadContext
 
 	// done is closed once, when the flight is woken. It is made by the first who
 	// waits.
@@ -21,7 +20,7 @@ type Flight[K comparable, V any] struct {
 	value      V
 	err        error
 	alarm      int64
-	notify     func()
+	notify     *notice
 	waiters    int32
 	phase      uint8
 	mapped     bool // in the shard's map
@@ -43,7 +42,7 @@ func (f *Flight[K, V]) Started() int64 { return f.started }
 func (f *Flight[K, V]) Background() bool { return f.background }
 
 // Context returns the context for the flight's load.
-func (f *Flight[K, V]) Context() *Context { return &f.ctx }
+func (f *Flight[K, V]) Context() *LoadContext { return &f.ctx }
 
 // Values returns a context with the values of the caller that started the flight
 // and an end of its own; 0 is none.
@@ -97,11 +96,11 @@ const (
 // case but the first the caller has left the flight.
 func (f *Flight[K, V]) Wait(ctx context.Context, role Role, early <-chan struct{}) Ended {
 	if n := nodeOf(ctx); n != nil {
-		if !n.wait(&f.node) {
+		if !n.wait(&f.ctx.node) {
 			f.leave(role)
 			return Recursive
 		}
-		defer n.unwait(&f.node)
+		defer n.unwait(&f.ctx.node)
 	}
 	if ctx.Done() == nil && early == nil {
 		<-f.done
@@ -126,18 +125,18 @@ func (f *Flight[K, V]) Hold(ctx context.Context) (release func(), ok bool) {
 	if n == nil {
 		return func() {}, true
 	}
-	if !n.wait(&f.node) {
+	if !n.wait(&f.ctx.node) {
 		return nil, false
 	}
-	return sync.OnceFunc(func() { n.unwait(&f.node) }), true
+	return sync.OnceFunc(func() { n.unwait(&f.ctx.node) }), true
 }
 
 // Inside runs fn, the load of a flight that its leader runs itself, as a wait of
 // the load in which ctx was made.
 func (f *Flight[K, V]) Inside(ctx context.Context, fn func()) {
 	if n := nodeOf(ctx); n != nil {
-		n.wait(&f.node)
-		defer n.unwait(&f.node)
+		n.wait(&f.ctx.node)
+		defer n.unwait(&f.ctx.node)
 	}
 	fn()
 }
@@ -183,7 +182,7 @@ func (f *Flight[K, V]) Advance(from, to uint8, alarm int64) bool {
 	}
 	f.shard.mu.Unlock()
 	if ok {
-		f.shard.table.watch.arm(f.shard.table, alarm)
+		f.shard.table.arm(alarm)
 	}
 	return ok
 }
@@ -223,28 +222,28 @@ func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
 	notify := f.wakeLocked(keep)
 	shared = f.shared
 	f.shard.mu.Unlock()
-	run(notify)
+	notify.run()
 	return shared, true
 }
 
 // Wake wakes everybody if that was not done yet, once the outcome is published.
 func (f *Flight[K, V]) Wake(keep bool) {
 	f.shard.mu.Lock()
-	var notify func()
+	var notify *notice
 	if !f.woken {
 		notify = f.wakeLocked(keep)
 	}
 	f.shard.mu.Unlock()
-	run(notify)
+	notify.run()
 }
 
-func (f *Flight[K, V]) wakeLocked(keep bool) func() {
+func (f *Flight[K, V]) wakeLocked(keep bool) *notice {
 	f.woken = true
 	f.alarm = 0
 	if !keep {
 		f.unmapLocked()
 	}
-	delete(f.shard.loose, f)
+	f.shard.loose.drop(f)
 	if f.done != nil {
 		close(f.done)
 	}
@@ -253,9 +252,15 @@ func (f *Flight[K, V]) wakeLocked(keep bool) func() {
 	return notify
 }
 
-func run(notify func()) {
-	if notify != nil {
-		notify()
+// notice is a list of what to call when a flight is woken.
+type notice struct {
+	fn   func()
+	next *notice
+}
+
+func (n *notice) run() {
+	for ; n != nil; n = n.next {
+		n.fn()
 	}
 }
 
@@ -273,15 +278,15 @@ func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
 	mapped := f.mapped
 	notify := f.wakeLocked(false)
 	var g *Flight[K, V]
+	var alarm int64
 	if mapped {
-		g = f.shard.table.startLocked(f.ctx.values, s, f.key)
+		g = s.startLocked(f.ctx.values, f.key)
 		g.background, g.lasting, g.value = true, true, next
+		alarm = g.alarm
 	}
 	s.mu.Unlock()
-	run(notify)
-	if g != nil {
-		f.shard.table.watch.arm(f.shard.table, g.alarm)
-	}
+	notify.run()
+	s.table.arm(alarm)
 	return g
 }
 
@@ -292,42 +297,22 @@ func (f *Flight[K, V]) Remove() {
 	f.shard.mu.Unlock()
 }
 
-// spare is the size above which an emptied map is given back: a map keeps the
-// memory of the most it ever held.
-const spare = 64
-
 func (f *Flight[K, V]) unmapLocked() {
 	if !f.mapped {
 		return
 	}
 	f.mapped = false
-	s := f.shard
-	delete(s.flights, f.key)
-	if s.peak > spare && len(s.flights) == 0 {
-		s.flights, s.writes, s.peak = nil, kept(s.writes), 0
-	}
-}
-
-// kept returns writes unless it can be given back too.
-func kept[K comparable](writes map[K]chan struct{}) map[K]chan struct{} {
-	if len(writes) == 0 {
-		return nil
-	}
-	return writes
+	f.shard.flights.drop(f.key)
 }
 
 // Notify calls fn once the flight is woken, at once if it was.
 func (f *Flight[K, V]) Notify(fn func()) {
 	f.shard.mu.Lock()
-	woken, earlier := f.woken, f.notify
-	if !woken {
-		f.notify = fn
-		if earlier != nil {
-			f.notify = func() { earlier(); fn() }
-		}
+	if !f.woken {
+		f.notify = &notice{fn, f.notify}
+		f.shard.mu.Unlock()
+		return
 	}
 	f.shard.mu.Unlock()
-	if woken {
-		fn()
-	}
+	fn()
 }

@@ -2,7 +2,6 @@ package flight
 
 import (
 	"context"
-	"slices"
 	"sync"
 )
 
@@ -11,7 +10,13 @@ import (
 // to the flight that it waits for. A wait that would close a circle is refused.
 // Only calls made inside a load touch the graph.
 type node struct {
-	waits *[]*node // nil for no edges, as in nearly every flight; guarded by graph
+	waits *edge // guarded by graph
+}
+
+// edge is one entry in the list of a node's edges.
+type edge struct {
+	to   *node
+	next *edge
 }
 
 var graph sync.Mutex
@@ -32,10 +37,7 @@ func (n *node) wait(on *node) bool {
 	if on.reachesLocked(n, nil) {
 		return false
 	}
-	if n.waits == nil {
-		n.waits = new([]*node)
-	}
-	*n.waits = append(*n.waits, on)
+	n.waits = &edge{on, n.waits}
 	return true
 }
 
@@ -43,8 +45,11 @@ func (n *node) wait(on *node) bool {
 func (n *node) unwait(on *node) {
 	graph.Lock()
 	defer graph.Unlock()
-	if i := slices.Index(*n.waits, on); i >= 0 {
-		*n.waits = slices.Delete(*n.waits, i, i+1)
+	for at := &n.waits; *at != nil; at = &(*at).next {
+		if (*at).to == on {
+			*at = (*at).next
+			return
+		}
 	}
 }
 
@@ -61,5 +66,10 @@ func (n *node) reachesLocked(target *node, seen map[*node]bool) bool {
 		seen = map[*node]bool{}
 	}
 	seen[n] = true
-	return slices.ContainsFunc(*n.waits, func(next *node) bool { return next.reachesLocked(target, seen) })
+	for e := n.waits; e != nil; e = e.next {
+		if e.to.reachesLocked(target, seen) {
+			return true
+		}
+	}
+	return false
 }

@@ -50,20 +50,21 @@ type Table[K comparable, V any] struct {
 
 // Shard is one lock and what it guards.
 type Shard[K comparable, V any] struct {
-	table   *Table[K, V]
-	mu      sync.Mutex
-	flights map[K]*Flight[K, V]        // the mapped ones; guarded by mu
-	loose   map[*Flight[K, V]]struct{} // detached and not yet woken; guarded by mu
-	writes  map[K]chan struct{}        // see writes.go; guarded by mu
-	peak    int                        // the most flights since the map was made; guarded by mu
-	started uint64                     // guarded by mu
-	joined  uint64                     // guarded by mu
+	table *Table[K, V]
+
+	mu      sync.Mutex                       // guards what follows
+	flights elastic[K, *Flight[K, V]]        // the mapped ones
+	loose   elastic[*Flight[K, V], struct{}] // detached and not yet woken
+	writes  elastic[K, chan struct{}]        // see writes.go
+	started uint64
+	joined  uint64
 }
 
-// padded keeps two shards off one pair of cache lines; a Shard takes 64 bytes.
+// padded keeps two shards off one pair of cache lines. A Shard has 80 bytes where
+// a pointer has 8.
 type padded[K comparable, V any] struct {
 	Shard[K, V]
-	_ [64]byte
+	_ [128 - 80]byte
 }
 
 // NewTable returns an empty table.
@@ -132,7 +133,7 @@ const (
 // runs the load itself need not.
 func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, wait bool) (*Flight[K, V], Role, V) {
 	s.mu.Lock()
-	f := s.flights[key]
+	f := s.flights.m[key]
 	if f != nil && t.cfg.Ready != nil && !insist && !f.cancelled && t.cfg.Ready(&f.value) {
 		value := f.value
 		s.mu.Unlock()
@@ -148,13 +149,14 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, w
 	if f != nil { // it landed and its value no longer serves
 		f.unmapLocked()
 	}
-	f = t.startLocked(ctx, s, key)
+	f = s.startLocked(ctx, key)
 	f.waiters, f.lasting = 1, insist
 	if wait {
 		f.done = make(chan struct{})
 	}
+	alarm := f.alarm
 	s.mu.Unlock()
-	t.watch.arm(t, f.alarm)
+	t.arm(alarm)
 	return f, Leader, none
 }
 
@@ -162,31 +164,28 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, w
 // abandoned. It returns nil if there is a flight already.
 func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) *Flight[K, V] {
 	s.mu.Lock()
-	if s.flights[key] != nil {
+	if s.flights.m[key] != nil {
 		s.mu.Unlock()
 		return nil
 	}
-	f := t.startLocked(ctx, s, key)
+	f := s.startLocked(ctx, key)
 	f.background, f.lasting, f.value = true, true, value
+	alarm := f.alarm
 	s.mu.Unlock()
-	t.watch.arm(t, f.alarm)
+	t.arm(alarm)
 	return f
 }
 
-func (t *Table[K, V]) startLocked(ctx context.Context, s *Shard[K, V], key K) *Flight[K, V] {
+func (s *Shard[K, V]) startLocked(ctx context.Context, key K) *Flight[K, V] {
 	f := &Flight[K, V]{shard: s, key: key, started: Now(), mapped: true}
-	f.ctx.values, f.ctx.node = ctx, &f.node
-	if t.cfg.First > 0 {
-		f.alarm = After(f.started, t.cfg.First)
+	f.ctx.values = ctx
+	if cfg := &s.table.cfg; cfg.First > 0 {
+		f.alarm = After(f.started, cfg.First)
+		if cfg.Deadline {
+			f.ctx.deadline.Store(f.alarm)
+		}
 	}
-	if t.cfg.Deadline {
-		f.ctx.deadline.Store(f.alarm)
-	}
-	if s.flights == nil {
-		s.flights = make(map[K]*Flight[K, V])
-	}
-	s.flights[key] = f
-	s.peak = max(s.peak, len(s.flights))
+	s.flights.put(key, f)
 	s.started++
 	return f
 }
@@ -195,7 +194,7 @@ func (t *Table[K, V]) startLocked(ctx context.Context, s *Shard[K, V], key K) *F
 func (t *Table[K, V]) Has(s *Shard[K, V], key K) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flights[key] != nil
+	return s.flights.m[key] != nil
 }
 
 // Detach takes the flight of key out of the map; its waiters still get its
@@ -207,16 +206,13 @@ func (t *Table[K, V]) Detach(s *Shard[K, V], key K) {
 }
 
 func (s *Shard[K, V]) detachLocked(key K) {
-	f := s.flights[key]
+	f := s.flights.m[key]
 	if f == nil {
 		return
 	}
 	f.unmapLocked()
 	if !f.woken {
-		if s.loose == nil {
-			s.loose = make(map[*Flight[K, V]]struct{})
-		}
-		s.loose[f] = struct{}{}
+		s.loose.put(f, struct{}{})
 	}
 }
 
@@ -236,14 +232,14 @@ func (t *Table[K, V]) All() iter.Seq[*Flight[K, V]] {
 func (s *Shard[K, V]) live(loose bool) []*Flight[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*Flight[K, V], 0, len(s.flights)+len(s.loose))
-	for _, f := range s.flights {
+	list := make([]*Flight[K, V], 0, len(s.flights.m)+len(s.loose.m))
+	for _, f := range s.flights.m {
 		if !f.woken {
 			list = append(list, f)
 		}
 	}
 	if loose {
-		for f := range s.loose {
+		for f := range s.loose.m {
 			list = append(list, f)
 		}
 	}
@@ -283,7 +279,7 @@ func (t *Table[K, V]) Loads() []Load {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		loads[i] = Load{len(s.flights), s.started, s.joined}
+		loads[i] = Load{len(s.flights.m), s.started, s.joined}
 		s.mu.Unlock()
 	}
 	return loads

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 )
 
 // watch rings the alarms of a table's flights with one timer for all of them. A
@@ -18,13 +19,14 @@ type watch struct {
 }
 
 // arm sees to it that the timer fires at alarm, 0 being never.
-func (w *watch) arm(ringer interface{ ring() }, alarm int64) {
-	if alarm != 0 && alarm < w.at.Load() {
-		w.rearm(ringer, alarm)
+func (t *Table[K, V]) arm(alarm int64) {
+	if alarm != 0 && alarm < t.watch.at.Load() {
+		t.rearm(alarm)
 	}
 }
 
-func (w *watch) rearm(ringer interface{ ring() }, alarm int64) {
+func (t *Table[K, V]) rearm(alarm int64) {
+	w := &t.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if alarm >= w.at.Load() {
@@ -33,10 +35,21 @@ func (w *watch) rearm(ringer interface{ ring() }, alarm int64) {
 	w.at.Store(alarm)
 	wait := max(0, time.Duration(alarm-Now()))
 	if w.timer == nil {
-		w.timer = time.AfterFunc(wait, ringer.ring)
+		w.timer = time.AfterFunc(wait, weakly(t))
 		return
 	}
 	w.timer.Reset(wait)
+}
+
+// weakly returns t.ring such that an armed timer does not keep alive a table that
+// nobody uses any more: it may be armed for the length of the longest alarm.
+func weakly[K comparable, V any](t *Table[K, V]) func() {
+	p := weak.Make(t)
+	return func() {
+		if t := p.Value(); t != nil {
+			t.ring()
+		}
+	}
 }
 
 // ring rings every alarm that is due and arms the timer for the next.
@@ -51,7 +64,7 @@ func (t *Table[K, V]) ring() {
 		}
 	}
 	if next != never {
-		t.watch.arm(t, next)
+		t.arm(next)
 	}
 }
 
@@ -75,10 +88,10 @@ func (s *Shard[K, V]) due(now int64) (due []alarm[K, V], next int64) {
 			next = min(next, f.alarm)
 		}
 	}
-	for _, f := range s.flights {
+	for _, f := range s.flights.m {
 		look(f)
 	}
-	for f := range s.loose {
+	for f := range s.loose.m {
 		look(f)
 	}
 	return due, next

@@ -16,7 +16,7 @@ func (f *Flight[K, V]) Store(v V, err error, from, to uint8, alarm int64) (store
 	store, ok = f.storeLocked(v, err, from, to, alarm)
 	f.shard.mu.Unlock()
 	if store {
-		f.shard.table.watch.arm(f.shard.table, alarm)
+		f.shard.table.arm(alarm)
 	}
 	return store, ok
 }
@@ -26,7 +26,7 @@ func (f *Flight[K, V]) storeLocked(v V, err error, from, to uint8, alarm int64) 
 		return false, false
 	}
 	f.value, f.err, f.published = v, err, true
-	_, busy := f.shard.writes[f.key]
+	_, busy := f.shard.writes.m[f.key]
 	if !f.mapped || f.cancelled || busy {
 		return false, true
 	}
@@ -53,7 +53,7 @@ func (t *Table[K, V]) BeginWrite(ctx context.Context, s *Shard[K, V], key K) err
 	for {
 		s.mu.Lock()
 		s.detachLocked(key)
-		turn, busy := s.writes[key]
+		turn, busy := s.writes.m[key]
 		if !busy {
 			s.beginLocked(key)
 			s.mu.Unlock()
@@ -61,7 +61,7 @@ func (t *Table[K, V]) BeginWrite(ctx context.Context, s *Shard[K, V], key K) err
 		}
 		if turn == nil {
 			turn = make(chan struct{})
-			s.writes[key] = turn
+			s.writes.put(key, turn)
 		}
 		s.mu.Unlock()
 		select {
@@ -82,15 +82,12 @@ func (t *Table[K, V]) EndWrite(s *Shard[K, V], key K) {
 }
 
 func (s *Shard[K, V]) beginLocked(key K) {
-	if s.writes == nil {
-		s.writes = make(map[K]chan struct{})
-	}
-	s.writes[key] = nil
+	s.writes.put(key, nil)
 }
 
 func (s *Shard[K, V]) endLocked(key K) {
-	if turn := s.writes[key]; turn != nil {
+	if turn := s.writes.m[key]; turn != nil {
 		close(turn)
 	}
-	delete(s.writes, key)
+	s.writes.drop(key)
 }

@@ -1,0 +1,205 @@
+package flight
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// loadContext returns a context as a load gets it whose caller's context is ctx.
+func loadContext(ctx context.Context, deadline int64) *LoadContext {
+	c := &LoadContext{Context: Context{values: ctx}}
+	c.deadline.Store(deadline)
+	return c
+}
+
+func TestContextHasTheValuesAndNotTheEnd(t *testing.T) {
+	for name, look := range map[string]func(*LoadContext){
+		"not made": func(*LoadContext) {},
+		"made":     func(c *LoadContext) { c.Done() },
+	} {
+		sub(t, name, func(t *testing.T) {
+			caller, cancel := context.WithTimeoutCause(context.WithValue(t.Context(), valueKey{}, "v"), time.Second, errors.New("the caller's"))
+			defer cancel()
+			c := loadContext(caller, 0)
+			look(c)
+			time.Sleep(2 * time.Second)
+			if got := c.Value(valueKey{}); got != "v" {
+				t.Errorf("Value = %v, want the caller's", got)
+			}
+			if at, ok := c.Deadline(); ok {
+				t.Errorf("deadline %v, want none", at)
+			}
+			if err, cause := c.Err(), context.Cause(c); err != nil || cause != nil {
+				t.Errorf("Err = %v, Cause = %v; want nil", err, cause)
+			}
+			c.End()
+		})
+	}
+}
+
+func TestContextEndsAtItsDeadline(t *testing.T) {
+	sub(t, "made", func(t *testing.T) {
+		start := time.Now()
+		c := loadContext(t.Context(), After(Now(), time.Second))
+		if at, ok := c.Deadline(); !ok || !at.Equal(start.Add(time.Second)) {
+			t.Errorf("Deadline = %v, %v; want %v", at, ok, start.Add(time.Second))
+		}
+		<-c.Done()
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("ended after %v, want 1s", took)
+		}
+		wantEnd(t, c, context.DeadlineExceeded)
+		c.End()
+		wantEnd(t, c, context.DeadlineExceeded)
+	})
+	sub(t, "not made", func(t *testing.T) {
+		c := loadContext(t.Context(), After(Now(), time.Second))
+		time.Sleep(time.Second - 1)
+		if err := c.Err(); err != nil {
+			t.Errorf("Err = %v before the deadline", err)
+		}
+		time.Sleep(1)
+		wantEnd(t, c, context.DeadlineExceeded)
+		c.End()
+		wantEnd(t, c, context.DeadlineExceeded) // Err never changes its mind
+	})
+}
+
+func wantEnd(t *testing.T, c context.Context, want error) {
+	t.Helper()
+	if err, cause := c.Err(), context.Cause(c); err != want || cause != want {
+		t.Errorf("Err = %v, Cause = %v; want %v", err, cause, want)
+	}
+	select {
+	case <-c.Done():
+	default:
+		t.Error("Done is not closed")
+	}
+}
+
+func TestContextEndsWithItsWork(t *testing.T) {
+	for name, look := range map[string]func(*LoadContext){
+		"not made": func(*LoadContext) {},
+		"made":     func(c *LoadContext) { c.Done() },
+	} {
+		sub(t, name, func(t *testing.T) {
+			c := loadContext(t.Context(), After(Now(), time.Second))
+			look(c)
+			c.End()
+			wantEnd(t, c, context.Canceled)
+			c.End()
+			child, cancel := context.WithCancel(c)
+			defer cancel()
+			wantEnd(t, child, context.Canceled)
+		})
+	}
+}
+
+func TestCancelGivesTheCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("closed")
+		c := loadContext(t.Context(), After(Now(), time.Second))
+		c.Cancel(cause)
+		if c.Err() != context.Canceled || context.Cause(c) != cause {
+			t.Errorf("Err = %v, Cause = %v; want canceled for %v", c.Err(), context.Cause(c), cause)
+		}
+		c.End()
+		if context.Cause(c) != cause {
+			t.Errorf("after End the cause is %v", context.Cause(c))
+		}
+	})
+}
+
+func TestSetDeadline(t *testing.T) {
+	for name, look := range map[string]func(*LoadContext){
+		"not made": func(*LoadContext) {},
+		"made":     func(c *LoadContext) { c.Done() },
+	} {
+		sub(t, name, func(t *testing.T) {
+			start := time.Now()
+			c := loadContext(t.Context(), 0)
+			look(c)
+			c.SetDeadline(After(Now(), time.Second))
+			<-c.Done()
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("ended after %v, want 1s", took)
+			}
+			wantEnd(t, c, context.DeadlineExceeded)
+			c.End()
+		})
+		sub(t, name+", cancelled", func(t *testing.T) {
+			c := loadContext(t.Context(), 0)
+			look(c)
+			c.SetDeadline(After(Now(), time.Second))
+			cause := errors.New("closed")
+			c.Cancel(cause)
+			if context.Cause(c) != cause {
+				t.Errorf("Cause = %v, want %v", context.Cause(c), cause)
+			}
+		})
+	}
+}
+
+// Contexts derived from ours find the standard library's context in it. Those
+// that do not cost a goroutine each.
+func TestDerivedContextsCostNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		caller, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		c := loadContext(caller, After(Now(), time.Second))
+		before := runtime.NumGoroutine()
+		var called atomic.Int64
+		for range 100 {
+			a, stop := context.WithCancel(c)
+			defer stop()
+			b, stop := context.WithTimeout(a, time.Minute)
+			defer stop()
+			context.AfterFunc(b, func() { called.Add(1) })
+		}
+		if more := runtime.NumGoroutine() - before; more != 0 {
+			t.Errorf("%d goroutines for derived contexts", more)
+		}
+		c.End()
+		synctest.Wait()
+		if called.Load() != 100 {
+			t.Errorf("%d of 100 derived contexts ended with it", called.Load())
+		}
+	})
+}
+
+// A context made by two goroutines at once is one context.
+func TestContextIsMadeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 200 {
+			c := loadContext(t.Context(), After(Now(), time.Second))
+			got := make(chan (<-chan struct{}), 2)
+			for range 2 {
+				go func() { got <- c.Done() }()
+			}
+			if <-got != <-got {
+				t.Fatal("two Done channels")
+			}
+			c.End()
+		}
+	})
+}
+
+func TestContextOfACallInsideALoadKeepsItsPlaceInTheGraph(t *testing.T) {
+	outer := loadContext(context.Background(), 0)
+	cacheCall := NewContext(outer, 0)
+	derived := context.WithoutCancel(context.WithValue(cacheCall, valueKey{}, 1))
+	if nodeOf(derived) != &outer.node {
+		t.Error("a derived context lost the load it was made in")
+	}
+	if inner := loadContext(derived, 0); nodeOf(inner) != &inner.node {
+		t.Error("a load inside a load is not itself")
+	}
+	if nodeOf(context.Background()) != nil {
+		t.Error("a call outside loads has a node")
+	}
+}
