@@ -38,6 +38,12 @@ func TestContextHasTheValuesAndNotTheEnd(t *testing.T) {
 				t.Errorf("Err = %v, Cause = %v; want nil", err, cause)
 			}
 			c.End()
+			if got := c.Value(valueKey{}); got != "v" {
+				t.Errorf("after its end Value = %v, want the caller's", got)
+			}
+			if cause := context.Cause(c); cause != context.Canceled {
+				t.Errorf("after its end Cause = %v, want canceled and not the caller's", cause)
+			}
 		})
 	}
 }
@@ -64,7 +70,9 @@ func TestContextEndsAtItsDeadline(t *testing.T) {
 			t.Errorf("Err = %v before the deadline", err)
 		}
 		time.Sleep(1)
-		wantEnd(t, c, context.DeadlineExceeded)
+		if err := c.Err(); err != context.DeadlineExceeded {
+			t.Errorf("Err = %v at the deadline", err)
+		}
 		c.End()
 		wantEnd(t, c, context.DeadlineExceeded) // Err never changes its mind
 	})
