@@ -193,7 +193,7 @@ func (l *Loader[K, V]) waited(role flight.Role) Result[V] {
 // landed describes the outcome of a flight to one of its callers.
 func (l *Loader[K, V]) landed(f *flight.Flight[K, ride[K, V]], role flight.Role) (Result[V], error) {
 	o, err := f.Outcome()
-	if o.entry == nil || err != nil && !o.read {
+	if o.entry == nil || err != nil && !o.read && !o.stored {
 		return l.waited(role), err
 	}
 	source := o.source

@@ -124,11 +124,13 @@ func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r ride[K, V], err 
 
 // fill writes the entry of a flight and wakes its waiters.
 func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], op Op, e *Entry[V]) {
+	// Bare values cannot say that there is none: an absent entry deletes the key.
+	holds := op == OpCacheSet && (l.plain == nil || !e.Absent)
 	stored := false
 	defer f.Remove()
 	func() {
 		defer f.Stored(func(r *ride[K, V]) { r.stored = stored })
-		stored = l.putFlight(f, op, e) && op == OpCacheSet
+		stored = l.putFlight(f, op, e) && holds
 	}()
 	f.Wake(stored)
 	if stored {
