@@ -138,8 +138,8 @@ func TestGet(t *testing.T) {
 	sub(t, "AbsentIsRemembered", func(t *testing.T, s *service) {
 		nobody := func(int) string { return "/users/5000" }
 		same(t, together(s, 1000, nobody), map[string]int{
-			"404 corral; fwd=uri-miss; ttl=0; 100ms":            1,
-			"404 corral; fwd=uri-miss; collapsed; ttl=0; 100ms": 999,
+			"404 corral; fwd=uri-miss; stored; ttl=5; 100ms":            1,
+			"404 corral; fwd=uri-miss; collapsed; stored; ttl=5; 100ms": 999,
 		})
 		same(t, together(s, 1000, nobody), map[string]int{"404 corral; hit; ttl=5; 0s": 1000})
 		queries(t, s, 1)
