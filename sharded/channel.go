@@ -24,6 +24,10 @@ func (c *channel[V]) send(r Result[V]) bool {
 // watch joins the flight of key for c. No goroutine waits: the flight's landing
 // and the end of ctx each call back.
 func (g *Group[K, V]) watch(ctx context.Context, s *flight.Shard[K, V], key K, fn func(context.Context) (V, error), c *channel[V]) {
+	if ctx.Err() != nil {
+		c.send(Result[V]{Err: context.Cause(ctx)})
+		return
+	}
 	f, role, _ := g.table.Join(ctx, s, key, false, true)
 	release, ok := f.Hold(ctx)
 	if !ok {
@@ -47,8 +51,7 @@ func (g *Group[K, V]) watch(ctx context.Context, s *flight.Shard[K, V], key K, f
 	f.Notify(func() {
 		release()
 		if role == flight.Queued {
-			stop()
-			if !c.sent.Load() {
+			if stop() { // else ctx ended, and its callback answers
 				g.watch(ctx, s, key, fn, c)
 			}
 			return

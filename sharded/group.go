@@ -94,7 +94,8 @@ func (o *Options[K]) check() error {
 // it, and returns its result. shared says that the result went to more than one
 // caller.
 //
-// If ctx ends, Do returns [context.Cause](ctx) at once; fn goes on. fn is given a
+// If ctx ends, Do returns [context.Cause](ctx) at once; fn goes on. If it had
+// ended before, fn is not started. fn is given a
 // context with the values of ctx, not its end, that ends after
 // [Options].Timeout or when fn has returned. If fn panics, everybody gets a
 // [*PanicError], if it calls [runtime.Goexit], [ErrGoexit]. A call made inside
@@ -111,6 +112,9 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 	}
 	wait := ctx.Done() != nil
 	for {
+		if wait && ctx.Err() != nil { // a load for nobody would be started
+			return v, false, context.Cause(ctx)
+		}
 		f, role, _ := g.table.Join(ctx, s, key, false, wait)
 		if role == flight.Leader && !wait {
 			f.Inside(ctx, func() { shared = run(f, fn) })
