@@ -2,6 +2,7 @@ package redisadapter_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,27 +72,33 @@ func TestAServerThatIsSetBack(t *testing.T) {
 	})
 }
 
-// forbid makes a server refuse one command.
-func forbid(m *miniredis.Miniredis, name string) {
+// forbid makes a server refuse one command, and counts how often it does.
+func forbid(m *miniredis.Miniredis, name string) *atomic.Int64 {
+	refused := &atomic.Int64{}
 	m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
 		if strings.EqualFold(cmd, name) {
+			refused.Add(1)
 			c.WriteError("NOPERM this user has no permissions to run the '" + name + "' command")
 			return true
 		}
 		return false
 	})
+	return refused
 }
 
 func TestWithoutTheTimeNothingIsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _, client := mini(t)
 		must(t, users(client).Set(t.Context(), 42, fresh(User{Name: "Ann"})))
-		forbid(m, "TIME")
+		refused := forbid(m, "TIME")
 		c := users(client)
 		for range 2 { // with the question and, as that failed, without
 			if e := get(t, c, 42); !e.LoadedAt.IsZero() || e.Value.Name != "Ann" {
 				t.Errorf("got %+v, want the value and no age", e)
 			}
+		}
+		if n := refused.Load(); n != 1 {
+			t.Errorf("TIME was asked %d times, want once for now", n)
 		}
 		err := c.Set(t.Context(), 42, fresh(User{}))
 		wantFailure(t, err)

@@ -104,6 +104,13 @@ func TestNoKeyWithoutALife(t *testing.T) {
 			must(t, c.Set(t.Context(), key, e))
 			must(t, p.SetValue(t.Context(), key, User{}, life))
 		}
+		for _, none := range []time.Duration{0, -1, -1 << 63} {
+			e := fresh(User{})
+			e.Keep = none
+			must(t, c.Set(t.Context(), 99, fresh(User{})))
+			must(t, c.Set(t.Context(), 99, e))
+			must(t, p.SetValue(t.Context(), 99, User{}, none))
+		}
 		if n := len(m.Keys()); n != 10 {
 			t.Errorf("%d keys, want 10", n)
 		}

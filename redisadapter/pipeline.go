@@ -29,7 +29,8 @@ func answered(err error, cmds ...redis.Cmder) {
 	}
 }
 
-// silent reports whether cmd looks as it did before it was sent.
+// silent reports whether cmd looks as it did before it was sent. The value of an
+// EVAL without an answer cannot be read, which is an error of its own.
 func silent(cmd redis.Cmder) bool {
 	if cmd.Err() != nil {
 		return false
@@ -43,8 +44,6 @@ func silent(cmd redis.Cmder) bool {
 		return cmd.Val() == 0
 	case *redis.TimeCmd:
 		return cmd.Val().IsZero()
-	case *redis.Cmd:
-		return cmd.Val() == nil
 	default:
 		return false
 	}
