@@ -180,6 +180,23 @@ func TestAClosedClientIsAnError(t *testing.T) {
 	})
 }
 
+// A Set along with the question for the time is one that can fail, too.
+func TestAPipelinedSetIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, client := mini(t)
+		c := users(client)
+		must(t, c.Set(t.Context(), 42, fresh(User{})))
+		must(t, client.Close())
+		time.Sleep(time.Hour)
+		if err := c.Set(t.Context(), 42, fresh(User{})); !errors.Is(err, redis.ErrClosed) {
+			t.Errorf("err = %v, want the client's", err)
+		}
+		if _, err := c.Get(t.Context(), 42); !errors.Is(err, redis.ErrClosed) {
+			t.Errorf("err = %v, want the client's", err)
+		}
+	})
+}
+
 func TestAPanicOfTheKeyFunctionIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, client := mini(t)
