@@ -23,7 +23,7 @@ func TestCodecsGiveBackWhatTheyGot(t *testing.T) {
 	roundTrip(t, bytestore.DefaultCodec[[]byte](), []byte{}, []byte{0, 255}, []byte("null"))
 	roundTrip(t, bytestore.DefaultCodec[blob](), blob{1})
 	roundTrip(t, bytestore.DefaultCodec[json.RawMessage](), json.RawMessage(`{"a": 1}`), json.RawMessage("not json"))
-	roundTrip(t, bytestore.DefaultCodec[int](), 0, -1, 1<<53+1)
+	roundTrip(t, bytestore.DefaultCodec[int64](), 0, -1, 1<<53+1)
 	roundTrip(t, bytestore.DefaultCodec[*User](), nil, &User{Name: "Ann"})
 	roundTrip(t, bytestore.DefaultCodec[[]string](), nil, []string{}, []string{""})
 	roundTrip(t, bytestore.Gob[User](), User{}, User{Name: "\xff"})
