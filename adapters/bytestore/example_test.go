@@ -106,21 +106,30 @@ func ExampleCache_Far() {
 
 // An adapter of its own, for a store that can do more than a Store says, writes
 // the same bytes.
-func ExampleEnvelope() {
+func ExampleEnvelope_Seal() {
 	now := time.Now()
 	clock := bytestore.Instant{Local: now, Store: now.UnixNano()}
 	envelope := bytestore.Envelope[User]{Codec: bytestore.JSON[User]()}
 
-	e := &corral.Entry[User]{Value: User{Name: "Ann"}, LoadedAt: now.Add(-time.Second), TTL: time.Minute, Keep: time.Hour}
+	e := &corral.Entry[User]{Value: User{Name: "Ann"}, LoadedAt: now, TTL: time.Minute, Keep: time.Hour}
 	data, err := envelope.Seal("users/42", e, clock)
 	fmt.Println(len(data), err)
+	// Output: 78 <nil>
+}
+
+// What was stored under one key is not read under another.
+func ExampleEnvelope_Open() {
+	now := time.Now()
+	clock := bytestore.Instant{Local: now, Store: now.UnixNano()}
+	envelope := bytestore.Envelope[User]{Codec: bytestore.JSON[User]()}
+	e := &corral.Entry[User]{Value: User{Name: "Ann"}, LoadedAt: now.Add(-time.Second), TTL: time.Minute, Keep: time.Hour}
+	data, _ := envelope.Seal("users/42", e, clock)
 
 	back, err := envelope.Open("users/42", data, clock)
 	fmt.Println(back.Value.Name, now.Sub(back.LoadedAt), err)
 	_, err = envelope.Open("users/43", data, clock)
 	fmt.Println(err)
 	// Output:
-	// 78 <nil>
 	// Ann 1s <nil>
 	// corral: stored value cannot be read: stored under another key
 }
