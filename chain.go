@@ -8,7 +8,9 @@ import "context"
 // value still holds.
 type LoadFunc[K comparable, V any] func(ctx context.Context, key K) (V, error)
 
-// Middleware wraps a load: with retries, a breaker, a trace.
+// Middleware wraps a load: with retries, a breaker, a trace. It runs inside the
+// load, so that callers share what it does, and within its [Options].LoadTimeout,
+// which bounds all retries together.
 type Middleware[K comparable, V any] func(LoadFunc[K, V]) LoadFunc[K, V]
 
 // Chain wraps load so that the first of mw is the outermost. It leaves nil ones

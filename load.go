@@ -311,6 +311,7 @@ func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err
 }
 
 func (l *Loader[K, V]) tellLoad(f *flight.Flight[K, ride[K, V]], err error, took time.Duration) {
+	l.counts.loadTimes.add(took)
 	op := OpLoad
 	if f.Background() {
 		op = OpRefresh

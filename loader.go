@@ -177,7 +177,8 @@ func (l *Loader[K, V]) Stats() Stats { return l.counts.snapshot() }
 // first it cancels them, gives their callers ErrClosed, and returns
 // [context.Cause](ctx) without waiting for loads that ignore their context.
 // Close may be called several times; each waits in the same way. It does not
-// close the cache.
+// close the cache: stop what calls the Loader, then close the Loader, then the
+// cache, then the source.
 func (l *Loader[K, V]) Close(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext

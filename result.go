@@ -45,7 +45,8 @@ type Result[V any] struct {
 //	corral; fwd=uri-miss; stored; ttl=60
 //	corral; fwd=stale; collapsed; stored; ttl=60
 //
-// with the TTL in whole seconds, rounded down.
+// with the TTL in whole seconds, rounded down: below zero for a stale value. A
+// call that got no value has none.
 func (r Result[V]) CacheStatus() string {
 	words := []string{"corral"}
 	switch {
@@ -62,7 +63,9 @@ func (r Result[V]) CacheStatus() string {
 	if r.waited && r.Stored && r.Source != SourceStale {
 		words = append(words, "stored")
 	}
-	words = append(words, "ttl="+strconv.FormatFloat(math.Floor(r.TTL.Seconds()), 'f', 0, 64))
+	if got := !r.waited || r.Stored || r.TTL != 0; got {
+		words = append(words, "ttl="+strconv.FormatFloat(math.Floor(r.TTL.Seconds()), 'f', 0, 64))
+	}
 	if r.waited && r.Source == SourceStale {
 		words = append(words, "detail=stale-if-error")
 	}

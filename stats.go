@@ -22,7 +22,7 @@ type Stats struct {
 	Absent      uint64 // loads that said ErrNotFound
 	Stuck       uint64 // loads that run on now, past their timeout
 	Discarded   uint64 // loaded values that were not stored because a Delete or Set came
-	LoadTimes   Histogram
+	LoadTimes   Histogram // how long loads took, whatever they came to; those that timed out count with LoadTimeout
 	Refreshes   uint64 // loads started in the background
 	Dropped     uint64 // refreshes that were not started because MaxRefreshes were running
 	RefreshErrs uint64 // refreshes that failed
@@ -78,9 +78,8 @@ type counts struct {
 
 func newCounts() *counts { return &counts{hits: newCounter(), stale: newCounter()} }
 
-// loaded records how long a load took.
+// loaded records how long a load took that succeeded.
 func (c *counts) loaded(took time.Duration) {
-	c.loadTimes.add(took)
 	for {
 		old := c.mean.Load()
 		next := old + (int64(took)-old)/8

@@ -18,6 +18,9 @@ var (
 // Set stores value, as if a load had returned it now. A load that began before
 // is not stored over it. Set returns the error of the cache; then nothing is
 // promised about what the cache holds.
+//
+// After a write to the source, Delete is the safer call: two writers may reach
+// Set in the other order than they reached the source.
 func (l *Loader[K, V]) Set(ctx context.Context, key K, value V) error {
 	s, err := l.admit(ctx, key, true)
 	if err != nil {
@@ -32,6 +35,10 @@ func (l *Loader[K, V]) Set(ctx context.Context, key K, value V) error {
 // could not be deleted are in the [*KeyErrors] that it returns; for them nothing
 // is promised. It waits for a write of the key that is under way, at most until
 // ctx ends.
+//
+// A Delete that follows a write to the source should happen whatever became of
+// the request, and even if the write failed, as it may have been applied: give it
+// [context.WithoutCancel](ctx).
 func (l *Loader[K, V]) Delete(ctx context.Context, keys ...K) error {
 	shards := make([]*flight.Shard[K, ride[K, V]], len(keys))
 	for i, key := range keys {
