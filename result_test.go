@@ -24,10 +24,10 @@ func TestResultOfAnAbsentKey(t *testing.T) {
 		{"far", func(t *testing.T) *corral.Loader[string, int] { return newLoader[string, int](t, newFar(), opts) },
 			[]string{"corral; fwd=uri-miss; stored; ttl=10", "corral; hit; ttl=9"}},
 		{"AbsentTTL zero", func(t *testing.T) *corral.Loader[string, int] { return memLoader(t, forgets) },
-			[]string{"corral; fwd=uri-miss; ttl=0", "corral; fwd=uri-miss; ttl=0"}},
+			[]string{"corral; fwd=uri-miss", "corral; fwd=uri-miss"}},
 		{"bare values cannot say it", func(t *testing.T) *corral.Loader[string, int] {
 			return newLoader[string, int](t, memadapter.Plain[string, int](), opts)
-		}, []string{"corral; fwd=uri-miss; ttl=0", "corral; fwd=uri-miss; ttl=0"}},
+		}, []string{"corral; fwd=uri-miss", "corral; fwd=uri-miss"}},
 	}
 	for _, tc := range cases {
 		bubble(t, tc.name, func(t *testing.T) {
@@ -43,4 +43,19 @@ func TestResultOfAnAbsentKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestResultOfACallWithoutAValue(t *testing.T) {
+	bubble(t, "a load that failed", func(t *testing.T) {
+		l := memLoader(t, corral.Options{TTL: time.Minute})
+		var s source
+		s.fail(errSource)
+		r, _ := l.Lookup(t.Context(), "k", s.load)
+		if got, want := r.CacheStatus(), "corral; fwd=uri-miss"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if times := l.Stats().LoadTimes; times.Counts[0] != 1 {
+			t.Errorf("LoadTimes are %v, want the failed load among them", times)
+		}
+	})
 }
