@@ -129,7 +129,7 @@ func TestGet(t *testing.T) {
 	sub(t, "StaleWithoutWaiting", func(t *testing.T, s *service) {
 		do(t.Context(), s, "GET", "/users/42", "")
 		time.Sleep(options.TTL)
-		same(t, together(s, 1000, user42), map[string]int{"200 corral; hit; 0s": 1000})
+		same(t, together(s, 1000, user42), map[string]int{"200 corral; hit; ttl=0; 0s": 1000})
 		time.Sleep(delay)
 		synctest.Wait()
 		same(t, together(s, 1000, user42), map[string]int{"200 corral; hit; ttl=10; 0s": 1000})
