@@ -164,7 +164,7 @@ func TestContract_C3_TheContextOfALoad(t *testing.T) {
 			inside = ctx
 			derived, cancel = context.WithTimeout(ctx, time.Hour)
 			stop := context.AfterFunc(ctx, func() {})
-			if n := runtime.NumGoroutine() - before; n != 0 {
+			if n := runtime.NumGoroutine() - before; n > 0 {
 				t.Errorf("%d goroutines for derived contexts", n)
 			}
 			stop()
@@ -275,21 +275,23 @@ func TestContract_C3_ANewcomerWaitsForTheCancelledLoad(t *testing.T) {
 // A DoChan whose context ends in the very instant in which the cancelled load
 // returns starts no load for nobody.
 func TestContract_C3_QueuedCallerWhoseContextEnds(t *testing.T) {
-	for range 50 {
+	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			g, source := newGroup(sharded.Options[string]{CancelAbandoned: true}), counter{}
-			ctx, cancel := context.WithCancel(t.Context())
-			g.DoChan(ctx, "key", source.takes(time.Second))
-			cancel()
+			ctx, leave := context.WithCancel(t.Context())
+			queued, leaveQueue := context.WithCancel(t.Context())
+			g.DoChan(ctx, "key", func(context.Context) (int, error) {
+				time.Sleep(time.Second)
+				leaveQueue()
+				return 0, nil
+			})
+			leave()
 			synctest.Wait()
-			queued, stop := context.WithTimeout(t.Context(), time.Second)
-			defer stop()
-			r := <-g.DoChan(queued, "key", source.takes(time.Second))
-			synctest.Wait()
-			if n := waiters(g, "key"); r.Err != nil && n > 0 {
-				t.Errorf("%d callers wait for a load after the only one got %+v", n, r)
+			if r := <-g.DoChan(queued, "key", source.takes(time.Second)); r.Err != context.Canceled {
+				t.Errorf("got %+v, want its context's end", r)
 			}
 			time.Sleep(time.Minute)
+			source.want(t, 0)
 		})
 	}
 }

@@ -15,6 +15,7 @@ type Context struct {
 	values   context.Context
 	deadline atomic.Int64 // as Now counts; 0 is none
 	made     atomic.Pointer[madeContext]
+	over     atomic.Bool // End was called
 }
 
 type madeContext struct {
@@ -36,14 +37,6 @@ func (c *LoadContext) Value(key any) any {
 	}
 	return c.Context.Value(key)
 }
-
-// ended stands for the made context of a Context that ended before anybody
-// asked.
-var ended = func() *madeContext {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return &madeContext{ctx, func(error) {}}
-}()
 
 // NewContext returns a Context with the values of ctx that ends at deadline.
 func NewContext(ctx context.Context, deadline int64) *Context {
@@ -69,15 +62,15 @@ func (c *Context) Err() error {
 	if m := c.made.Load(); m != nil {
 		return m.Err()
 	}
-	if at := c.deadline.Load(); at != 0 && Now() >= at {
-		return c.make().Err() // made, it goes on saying so after End
+	if at := c.deadline.Load(); c.over.Load() || at != 0 && Now() >= at {
+		return c.make().Err() // made, it says the same ever after
 	}
 	return nil
 }
 
 // Value returns the caller's value for key.
 func (c *Context) Value(key any) any {
-	if m := c.made.Load(); m != nil && m != ended {
+	if m := c.made.Load(); m != nil {
 		return m.Value(key)
 	}
 	if c.values.Done() != nil { // else context.Cause would find the caller's
@@ -99,13 +92,20 @@ func (c *Context) SetDeadline(at int64) {
 // Cancel ends the context with a cause.
 func (c *Context) Cancel(cause error) { c.make().cancel(cause) }
 
-// End ends the context when its work is done, unless its deadline has.
+// End ends the context when its work is done, unless its deadline has. It marks
+// first and looks second, and make does the reverse: one of them sees the other. A
+// mark costs less than a pointer to a context that had ended would: the garbage
+// collector need not hear of it.
 func (c *Context) End() {
-	if c.made.Load() == nil && c.made.CompareAndSwap(nil, ended) {
-		return
+	c.over.Store(true)
+	if m := c.made.Load(); m != nil {
+		c.end(m)
 	}
+}
+
+func (c *Context) end(m *madeContext) {
 	if at := c.deadline.Load(); at == 0 || Now() < at {
-		c.made.Load().cancel(context.Canceled)
+		m.cancel(context.Canceled)
 	}
 }
 
@@ -113,15 +113,26 @@ func (c *Context) make() *madeContext {
 	if m := c.made.Load(); m != nil {
 		return m
 	}
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.values))
-	stop := context.CancelFunc(func() {})
-	if at, ok := c.Deadline(); ok {
-		ctx, stop = context.WithDeadline(ctx, at)
-	}
-	m := &madeContext{ctx, func(cause error) { cancel(cause); stop() }}
+	m := c.build()
 	if !c.made.CompareAndSwap(nil, m) {
 		m.cancel(nil)
 		return c.made.Load()
 	}
+	if c.over.Load() {
+		c.end(m)
+	}
 	return m
+}
+
+func (c *Context) build() *madeContext {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.values))
+	if c.over.Load() {
+		cancel(context.Canceled)
+		return &madeContext{ctx, cancel}
+	}
+	stop := context.CancelFunc(func() {})
+	if at, ok := c.Deadline(); ok {
+		ctx, stop = context.WithDeadline(ctx, at)
+	}
+	return &madeContext{ctx, func(cause error) { cancel(cause); stop() }}
 }

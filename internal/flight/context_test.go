@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -169,7 +170,7 @@ func TestDerivedContextsCostNoGoroutine(t *testing.T) {
 			defer stop()
 			context.AfterFunc(b, func() { called.Add(1) })
 		}
-		if more := runtime.NumGoroutine() - before; more != 0 {
+		if more := runtime.NumGoroutine() - before; more > 0 {
 			t.Errorf("%d goroutines for derived contexts", more)
 		}
 		c.End()
@@ -209,5 +210,53 @@ func TestContextOfACallInsideALoadKeepsItsPlaceInTheGraph(t *testing.T) {
 	}
 	if nodeOf(context.Background()) != nil {
 		t.Error("a call outside loads has a node")
+	}
+}
+
+func TestContextThatEndedBeforeItsDeadlineWasCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := loadContext(t.Context(), After(Now(), time.Second))
+		c.End()
+		time.Sleep(time.Hour)
+		wantEnd(t, c, context.Canceled)
+	})
+}
+
+// Whichever of the work's end and the deadline comes first in one instant, the
+// deadline has passed.
+func TestContextWhoseWorkEndsAtItsDeadline(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			c := loadContext(t.Context(), After(Now(), time.Second))
+			c.Done()
+			time.Sleep(time.Second)
+			c.End()
+			synctest.Wait()
+			wantEnd(t, c, context.DeadlineExceeded)
+		})
+	}
+}
+
+// A context that is made while its work ends has ended.
+func TestContextIsMadeWhileItsWorkEnds(t *testing.T) {
+	for i := range 20_000 {
+		c := loadContext(context.Background(), 0)
+		var both sync.WaitGroup
+		var ready atomic.Bool
+		both.Go(func() {
+			ready.Store(true)
+			c.Done()
+		})
+		for !ready.Load() {
+			runtime.Gosched()
+		}
+		for range i % 1000 { // about as long as it takes to make one
+			ready.Load()
+		}
+		c.End()
+		both.Wait()
+		if c.Err() != context.Canceled {
+			t.Fatal("it goes on")
+		}
 	}
 }
