@@ -44,8 +44,8 @@ func (r *report) add(e event) {
 		}
 		r.output[n].WriteString(e.Output)
 	case "pass":
-		if e.Test != "" {
-			r.failed[n] = r.failed[n]
+		if _, known := r.failed[n]; e.Test != "" && !known {
+			r.failed[n] = false
 		}
 		delete(r.output, n) // what passes is quiet
 	case "fail":
