@@ -354,26 +354,24 @@ func (anyCache) Delete(context.Context, any) error                    { return n
 
 func TestContract_C11_IdleMeansIdle(t *testing.T) {
 	both(t, "C11", corral.Options{TTL: time.Second, StaleFor: time.Second, EarlyExpiry: 1}, func(t *testing.T, l *corral.Loader[string, int]) {
-		before := runtime.NumGoroutine()
 		s := source{took: time.Millisecond}
 		for range 100 {
 			get(t, l, "k", s.load)
 			time.Sleep(300 * time.Millisecond)
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n != before {
-			t.Errorf("%d goroutines, want %d as before", n, before)
+		if n := flying(); n != 0 {
+			t.Errorf("%d flights' goroutines run, want none", n)
 		}
 	})
 	both(t, "C11/waiters cost no goroutine", corral.Options{TTL: time.Second}, func(t *testing.T, l *corral.Loader[string, int]) {
-		before := runtime.NumGoroutine()
 		s := source{took: time.Second}
 		for range 1000 {
 			go l.GetOrLoad(t.Context(), "k", s.load)
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n != before+1001 {
-			t.Errorf("%d goroutines for 1,000 callers, want one more", n-before)
+		if n := flying(); n != 1 {
+			t.Errorf("%d goroutines for 1,000 callers, want one", n)
 		}
 		for _, f := range l.InFlight() {
 			if f.Waiters != 1000 || !f.Since.Equal(time.Now()) {

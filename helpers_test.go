@@ -3,6 +3,8 @@ package corral_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,6 +104,15 @@ func get(t *testing.T, l *corral.Loader[string, int], key string, load corral.Lo
 		t.Fatalf("GetOrLoad: %v", err)
 	}
 	return v
+}
+
+// flying counts the goroutines on which Loaders' flights run, in this test and,
+// while it runs alone, everywhere. runtime.NumGoroutine would count those of
+// earlier tests too that are about to end.
+func flying() int {
+	stacks := make([]byte, 16<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return strings.Count(string(stacks), "]).fly(")
 }
 
 // farCache is a far cache in memory whose calls can be made to take time, fail

@@ -3,7 +3,6 @@ package corral_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,11 +50,10 @@ func TestPeers_P18_StaleHitsStartOneGoroutine(t *testing.T) {
 		src := &source{took: time.Second}
 		get(t, l, "k", src.load)
 		time.Sleep(time.Minute)
-		before := runtime.NumGoroutine()
 		for range 5000 {
 			wantAll(t, []answer{ask(t.Context(), l, "k", src.load)}, answer{1, nil, 0})
 		}
-		if n := runtime.NumGoroutine() - before; n != 1 {
+		if n := flying(); n != 1 {
 			t.Errorf("%d goroutines for 5,000 stale hits, want the refresh's", n)
 		}
 		time.Sleep(time.Second)

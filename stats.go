@@ -16,16 +16,16 @@ type Stats struct {
 	Stale  uint64 // calls answered with a stale value, at once or after a load failed
 	Shared uint64 // calls that waited for a load started by somebody else
 
-	Loads       uint64 // loads started, refreshes included
-	LoadErrors  uint64 // loads that failed, timeouts and panics included
-	Panics      uint64 // loads that panicked or called runtime.Goexit
-	Absent      uint64 // loads that said ErrNotFound
-	Stuck       uint64 // loads that run on now, past their timeout
-	Discarded   uint64 // loaded values that were not stored because a Delete or Set came
+	Loads       uint64    // loads started, refreshes included
+	LoadErrors  uint64    // loads that failed, timeouts and panics included
+	Panics      uint64    // loads that panicked or called runtime.Goexit
+	Absent      uint64    // loads that said ErrNotFound
+	Stuck       uint64    // loads that run on now, past their timeout
+	Discarded   uint64    // loaded values that were not stored because a Delete or Set came
 	LoadTimes   Histogram // how long loads took, whatever they came to; those that timed out count with LoadTimeout
-	Refreshes   uint64 // loads started in the background
-	Dropped     uint64 // refreshes that were not started because MaxRefreshes were running
-	RefreshErrs uint64 // refreshes that failed
+	Refreshes   uint64    // loads started in the background
+	Dropped     uint64    // refreshes that were not started because MaxRefreshes were running
+	RefreshErrs uint64    // refreshes that failed
 
 	CacheErrors uint64 // calls of the cache that failed
 	Undecodable uint64 // stored values that could not be read

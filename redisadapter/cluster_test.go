@@ -47,14 +47,14 @@ func closed(t *testing.T, client redis.UniversalClient) redis.UniversalClient {
 
 func ring(t *testing.T, both nodes) redis.UniversalClient {
 	client := redis.NewRing(&redis.RingOptions{
-		Addrs: map[string]string{"a": nodeA, "b": nodeB}, Dialer: both.dial, MaxRetries: -1, DisableIndentity: true,
+		Addrs: map[string]string{"a": nodeA, "b": nodeB}, Dialer: both.dial, MaxRetries: -1, DisableIdentity: true,
 	})
 	return closed(t, client)
 }
 
 func cluster(t *testing.T, both nodes) redis.UniversalClient {
 	client := redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: []string{nodeA, nodeB}, Dialer: both.dial, MaxRetries: -1, DisableIndentity: true,
+		Addrs: []string{nodeA, nodeB}, Dialer: both.dial, MaxRetries: -1, DisableIdentity: true,
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
 			return []redis.ClusterSlot{
 				{Start: 0, End: 8191, Nodes: []redis.ClusterNode{{Addr: nodeA}}},

@@ -109,7 +109,7 @@ func FuzzKeys(f *testing.F) {
 }
 
 func TestCheckNamesWhatCannotWork(t *testing.T) {
-	type point struct{ x, y int }
+	type point struct{ X, Y int }
 	var none *redis.Client
 	client := redis.NewClient(&redis.Options{})
 	defer client.Close()

@@ -177,7 +177,7 @@ func wantName[K comparable](t *testing.T, want string, key K) {
 
 func TestCheckNamesWhatCannotWork(t *testing.T) {
 	var none *Shelf
-	type point struct{ x, y int }
+	type point struct{ X, Y int }
 	for _, c := range []struct {
 		name  string
 		cache interface {

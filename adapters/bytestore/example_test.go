@@ -59,11 +59,11 @@ func Example() {
 
 // A key that is no string or integer needs a function that makes it one.
 func ExampleNew() {
-	type point struct{ x, y int }
+	type point struct{ X, Y int }
 	store := &Shelf{bytes: map[string][]byte{}}
 	tiles := bytestore.New(store, bytestore.Options[point, []byte]{
 		Prefix: "tiles",
-		Key:    func(p point) string { return fmt.Sprintf("%d,%d", p.x, p.y) },
+		Key:    func(p point) string { return fmt.Sprintf("%d,%d", p.X, p.Y) },
 	})
 	tile := &corral.Entry[[]byte]{Value: []byte("sea"), LoadedAt: time.Now(), TTL: time.Hour, Keep: time.Hour}
 	fmt.Println(tiles.Set(context.Background(), point{3, 4}, tile))
@@ -76,7 +76,7 @@ func ExampleNew() {
 }
 
 func ExampleCache_Check() {
-	type point struct{ x, y int }
+	type point struct{ X, Y int }
 	tiles := bytestore.New(&Shelf{}, bytestore.Options[point, []byte]{})
 	fmt.Println(tiles.Check())
 	// Output:

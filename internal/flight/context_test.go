@@ -190,7 +190,7 @@ func TestContextIsMadeOnce(t *testing.T) {
 			for range 2 {
 				go func() { got <- c.Done() }()
 			}
-			if <-got != <-got {
+			if one, other := <-got, <-got; one != other {
 				t.Fatal("two Done channels")
 			}
 			c.End()

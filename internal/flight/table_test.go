@@ -62,7 +62,7 @@ func place(t *Table[string, int], key string) int {
 }
 
 func TestOddKeys(t *testing.T) {
-	type inner struct{ f float64 }
+	type inner struct{ F float64 }
 	wantOdd[string](t, false)
 	wantOdd[[4]int](t, false)
 	wantOdd[*float64](t, false)

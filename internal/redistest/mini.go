@@ -41,7 +41,7 @@ func ClientWith(t testing.TB, opts *redis.Options) *redis.Client {
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:6379" // never dialled; newer clients resolve the default, a name
 	}
-	opts.DisableIndentity = true // one command less to answer; the name is go-redis's
+	opts.DisableIdentity = true // one command less to answer; the name is go-redis's
 	client := redis.NewClient(opts)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
