@@ -18,9 +18,11 @@ type Flight[K comparable, V any] struct {
 
 	// guarded by shard.mu; value and err do not change once done is closed
 	value      V
-	err        error
+	err        *error // nil for none: most flights have none, and this is half its size
 	alarm      int64
 	notify     *notice
+	next       *Flight[K, V] // in its chain
+	hash       uint32        // not changed
 	waiters    int32
 	phase      uint8
 	mapped     bool // in the shard's map
@@ -52,7 +54,20 @@ func (f *Flight[K, V]) Values(deadline int64) *Context { return NewContext(f.ctx
 func (f *Flight[K, V]) Deadline() int64 { return f.ctx.deadline.Load() }
 
 // Outcome returns what the flight came to; only for who saw it woken.
-func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
+func (f *Flight[K, V]) Outcome() (V, error) {
+	if f.err == nil {
+		return f.value, nil
+	}
+	return f.value, *f.err
+}
+
+func (f *Flight[K, V]) publishLocked(v V, err error) {
+	f.value, f.err, f.published = v, nil, true
+	if err != nil {
+		failure := err // a variable of its own, that only a failure is allocated for
+		f.err = &failure
+	}
+}
 
 // Shared reports whether somebody joined the flight; only for who saw it woken.
 func (f *Flight[K, V]) Shared() bool { return f.shared }
@@ -218,7 +233,7 @@ func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
 		f.shard.mu.Unlock()
 		return f.shared, false
 	}
-	f.value, f.err, f.published = v, err, true
+	f.publishLocked(v, err)
 	notify := f.wakeLocked(keep)
 	shared = f.shared
 	f.shard.mu.Unlock()
@@ -280,7 +295,7 @@ func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
 	var g *Flight[K, V]
 	var alarm int64
 	if mapped {
-		g = s.startLocked(f.ctx.values, f.key)
+		g = s.startLocked(f.ctx.values, f.hash, f.key)
 		g.background, g.lasting, g.value = true, true, next
 		alarm = g.alarm
 	}
@@ -302,7 +317,7 @@ func (f *Flight[K, V]) unmapLocked() {
 		return
 	}
 	f.mapped = false
-	f.shard.flights.drop(f.key)
+	f.shard.flights.drop(f)
 }
 
 // Notify calls fn once the flight is woken, at once if it was.

@@ -61,7 +61,7 @@ func (s *stress) run() {
 	time.Sleep(time.Second)
 	for i := range s.table.shards {
 		shard := &s.table.shards[i].Shard
-		if n := len(shard.flights.m) + len(shard.loose.m) + len(shard.writes.m); n != 0 {
+		if n := shard.flights.n + len(shard.loose.m) + len(shard.writes.m); n != 0 {
 			s.Errorf("%d flights and writes are left", n)
 		}
 	}
@@ -150,7 +150,7 @@ func (s *stress) check(key int) {
 			continue
 		}
 		mapped++
-		if f.woken || shard.flights.m[key] != f {
+		if f.woken || shard.flights.find(f.hash, key) != f {
 			s.Errorf("a mapped flight of %d is woken (%v) or not the one in the map", key, f.woken)
 		}
 	}

@@ -53,18 +53,18 @@ type Shard[K comparable, V any] struct {
 	table *Table[K, V]
 
 	mu      sync.Mutex                       // guards what follows
-	flights elastic[K, *Flight[K, V]]        // the mapped ones
+	flights chains[K, V]                     // the mapped ones
 	loose   elastic[*Flight[K, V], struct{}] // detached and not yet woken
 	writes  elastic[K, chan struct{}]        // see writes.go
 	started uint64
 	joined  uint64
 }
 
-// padded keeps two shards off one pair of cache lines. A Shard has 80 bytes where
+// padded keeps two shards off one pair of cache lines. A Shard has 96 bytes where
 // a pointer has 8.
 type padded[K comparable, V any] struct {
 	Shard[K, V]
-	_ [128 - 80]byte
+	_ [128 - 96]byte
 }
 
 // NewTable returns an empty table.
@@ -99,6 +99,10 @@ func (t *Table[K, V]) Locate(key K) (*Shard[K, V], bool) {
 	return t.shard(maphash.Comparable(t.seed, key)), true
 }
 
+// hash returns what the flights of a shard are told apart by. The low bits of the
+// whole chose the shard.
+func (t *Table[K, V]) hash(key K) uint32 { return uint32(maphash.Comparable(t.seed, key) >> 32) }
+
 func (t *Table[K, V]) locateCarefully(key K) (s *Shard[K, V], ok bool) {
 	if t.odd && !usable(key) {
 		return nil, false
@@ -132,8 +136,9 @@ const (
 // served by a flight's value, and its flight is never abandoned. wait says whether a leader will Wait too; one that
 // runs the load itself need not.
 func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, wait bool) (*Flight[K, V], Role, V) {
+	hash := t.hash(key)
 	s.mu.Lock()
-	f := s.flights.m[key]
+	f := s.flights.find(hash, key)
 	if f != nil && t.cfg.Ready != nil && !insist && !f.cancelled && t.cfg.Ready(&f.value) {
 		value := f.value
 		s.mu.Unlock()
@@ -149,7 +154,7 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, w
 	if f != nil { // it landed and its value no longer serves
 		f.unmapLocked()
 	}
-	f = s.startLocked(ctx, key)
+	f = s.startLocked(ctx, hash, key)
 	f.waiters, f.lasting = 1, insist
 	if wait {
 		f.done = make(chan struct{})
@@ -163,12 +168,13 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, w
 // Lead starts a background flight of key, which has no waiters and is never
 // abandoned. It returns nil if there is a flight already.
 func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) *Flight[K, V] {
+	hash := t.hash(key)
 	s.mu.Lock()
-	if s.flights.m[key] != nil {
+	if s.flights.find(hash, key) != nil {
 		s.mu.Unlock()
 		return nil
 	}
-	f := s.startLocked(ctx, key)
+	f := s.startLocked(ctx, hash, key)
 	f.background, f.lasting, f.value = true, true, value
 	alarm := f.alarm
 	s.mu.Unlock()
@@ -176,8 +182,8 @@ func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) 
 	return f
 }
 
-func (s *Shard[K, V]) startLocked(ctx context.Context, key K) *Flight[K, V] {
-	f := &Flight[K, V]{shard: s, key: key, started: Now(), mapped: true}
+func (s *Shard[K, V]) startLocked(ctx context.Context, hash uint32, key K) *Flight[K, V] {
+	f := &Flight[K, V]{shard: s, key: key, hash: hash, started: Now(), mapped: true}
 	f.ctx.values = ctx
 	if cfg := &s.table.cfg; cfg.First > 0 {
 		f.alarm = After(f.started, cfg.First)
@@ -185,7 +191,7 @@ func (s *Shard[K, V]) startLocked(ctx context.Context, key K) *Flight[K, V] {
 			f.ctx.deadline.Store(f.alarm)
 		}
 	}
-	s.flights.put(key, f)
+	s.flights.put(f)
 	s.started++
 	return f
 }
@@ -194,7 +200,7 @@ func (s *Shard[K, V]) startLocked(ctx context.Context, key K) *Flight[K, V] {
 func (t *Table[K, V]) Has(s *Shard[K, V], key K) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flights.m[key] != nil
+	return s.flights.find(t.hash(key), key) != nil
 }
 
 // Detach takes the flight of key out of the map; its waiters still get its
@@ -206,7 +212,7 @@ func (t *Table[K, V]) Detach(s *Shard[K, V], key K) {
 }
 
 func (s *Shard[K, V]) detachLocked(key K) {
-	f := s.flights.m[key]
+	f := s.flights.find(s.table.hash(key), key)
 	if f == nil {
 		return
 	}
@@ -232,12 +238,12 @@ func (t *Table[K, V]) All() iter.Seq[*Flight[K, V]] {
 func (s *Shard[K, V]) live(loose bool) []*Flight[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*Flight[K, V], 0, len(s.flights.m)+len(s.loose.m))
-	for _, f := range s.flights.m {
+	list := make([]*Flight[K, V], 0, s.flights.n+len(s.loose.m))
+	s.flights.all(func(f *Flight[K, V]) {
 		if !f.woken {
 			list = append(list, f)
 		}
-	}
+	})
 	if loose {
 		for f := range s.loose.m {
 			list = append(list, f)
@@ -279,7 +285,7 @@ func (t *Table[K, V]) Loads() []Load {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		loads[i] = Load{len(s.flights.m), s.started, s.joined}
+		loads[i] = Load{s.flights.n, s.started, s.joined}
 		s.mu.Unlock()
 	}
 	return loads

@@ -236,7 +236,7 @@ func TestBurstGivesItsMemoryBack(t *testing.T) {
 	}
 	for i := range table.shards {
 		s := &table.shards[i].Shard
-		for name, peak := range map[string]int{"flights": s.flights.peak, "loose": s.loose.peak, "writes": s.writes.peak} {
+		for name, peak := range map[string]int{"flights": len(s.flights.heads), "loose": s.loose.peak, "writes": s.writes.peak} {
 			if peak > 2*spare {
 				t.Errorf("shard %d: the map of %s still has room for %d", i, name, peak)
 			}
@@ -247,6 +247,45 @@ func TestBurstGivesItsMemoryBack(t *testing.T) {
 			t.Errorf("the flight of %q was lost", f.key)
 		}
 		f.Land(0, nil, false)
+	}
+}
+
+// chains behaves as a map does, also where all hashes meet.
+func TestChainsAreAMap(t *testing.T) {
+	for _, bits := range []uint32{0, 1, 0xffffffff} {
+		r := rand.New(rand.NewPCG(1, uint64(bits)))
+		var c chains[int, int]
+		want := map[int]*Flight[int, int]{}
+		for i := range 20_000 {
+			key := r.IntN(500)
+			hash := uint32(key) * 0x9e3779b9 & bits
+			if f := c.find(hash, key); f != want[key] {
+				t.Fatalf("find(%d) is %p, want %p", key, f, want[key])
+			}
+			grows := r.IntN(1+i/1000%4) == 0
+			switch f := want[key]; {
+			case f == nil && grows:
+				f = &Flight[int, int]{key: key, hash: hash}
+				c.put(f)
+				want[key] = f
+			case f != nil && !grows:
+				c.drop(f)
+				delete(want, key)
+			}
+			if heads := len(c.heads); c.n != len(want) || heads > max(fewHeads, 8*c.n+8) {
+				t.Fatalf("%d flights in %d chains, want %d", c.n, heads, len(want))
+			}
+		}
+		n := 0
+		c.all(func(f *Flight[int, int]) {
+			if want[f.key] != f {
+				t.Errorf("%d is there", f.key)
+			}
+			n++
+		})
+		if n != len(want) {
+			t.Errorf("%d flights, want %d", n, len(want))
+		}
 	}
 }
 

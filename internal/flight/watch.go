@@ -88,9 +88,7 @@ func (s *Shard[K, V]) due(now int64) (due []alarm[K, V], next int64) {
 			next = min(next, f.alarm)
 		}
 	}
-	for _, f := range s.flights.m {
-		look(f)
-	}
+	s.flights.all(look)
 	for f := range s.loose.m {
 		look(f)
 	}
