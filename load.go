@@ -208,7 +208,7 @@ func (l *Loader[K, V]) call(f *flight.Flight[K, ride[K, V]], r ride[K, V], held 
 		if !returned {
 			err = crash(recover())
 		}
-		l.returned(f, r, control, loaded[V]{v, err, time.Duration(flight.Now() - start)})
+		l.returned(f, r, held, control, loaded[V]{v, err, time.Duration(flight.Now() - start)})
 	}()
 	v, err = r.load(ctx, f.Key())
 	returned = true
@@ -222,14 +222,18 @@ type loaded[V any] struct {
 }
 
 // returned goes on after the load: it lands the flight unless that was done.
-func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], control *Control[V], got loaded[V]) {
+func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], held *slot, control *Control[V], got loaded[V]) {
 	late := f.Late()
 	f.Context().End()
-	if !f.Advance(phaseLoad, phaseDone, 0) {
-		l.late(f)
+	mine := f.Advance(phaseLoad, phaseDone, 0)
+	if !mine && f.Phase() == phaseDone { // the alarm ended the flight and freed the slot
+		l.counts.stuck.Add(-1)
 		return
 	}
-	l.releaseSlot(f)
+	held.release()
+	if !mine { // Close landed it
+		return
+	}
 	if got.err != nil && late { // its context ended an instant before the alarm rang
 		got.err = ErrLoadTimeout
 	}
@@ -239,22 +243,6 @@ func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], c
 		return
 	}
 	l.outcome(f, r, control, got)
-}
-
-// late drops the result of a load whose callers were answered without it.
-func (l *Loader[K, V]) late(f *flight.Flight[K, ride[K, V]]) {
-	if f.Phase() == phaseDone {
-		l.counts.stuck.Add(-1)
-		return // the alarm ended the flight
-	}
-	l.releaseSlot(f) // Close did
-}
-
-func (l *Loader[K, V]) releaseSlot(f *flight.Flight[K, ride[K, V]]) {
-	if l.slots != nil {
-		r, _ := f.Peek()
-		r.slot.release()
-	}
 }
 
 // outcome tells the five ends of a load apart.
@@ -353,10 +341,10 @@ func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
 // MaxLoads: a source that hangs would otherwise end all loading.
 func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	defer l.life.leave()
+	r, _ := f.Peek() // before Close can land the flight with another
 	if f.Advance(phaseLoad, phaseDone, 0) {
 		l.counts.stuck.Add(1)
-		l.releaseSlot(f)
-		r, _ := f.Peek()
+		r.slot.release()
 		if f.Abandoned() { // only newcomers wait, for it to end
 			l.land(f, r, context.Canceled)
 			return
