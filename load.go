@@ -285,14 +285,13 @@ func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err
 	if errors.As(err, &crashed) || errors.Is(err, ErrGoexit) {
 		l.counts.panics.Add(1)
 	}
-	st := l.state(r.prev)
-	if st < rescue || r.prev.Absent {
+	if !l.rescues(r.prev) {
 		l.land(f, r, err)
 		return
 	}
 	l.retries.failed(f.Key())
 	r.entry, r.source, r.failure = r.prev, SourceStale, err
-	if st == fresh {
+	if l.state(r.prev) == fresh {
 		r.source = SourceHit
 	}
 	l.land(f, r, nil)
@@ -315,7 +314,11 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 		go l.readTimedOut(f)
 	case phaseSoft:
 		if f.Advance(phaseSoft, phaseLoad, f.Deadline()) {
-			f.Update(func(r *ride[K, V]) { close(r.soft) })
+			f.Update(func(r *ride[K, V]) {
+				if l.rescues(r.prev) { // else leaving would help nobody
+					close(r.soft)
+				}
+			})
 		}
 	case phaseLoad:
 		l.life.again()

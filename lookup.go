@@ -109,6 +109,9 @@ func (l *Loader[K, V]) state(e *Entry[V]) state {
 	return l.windows.state(e.age(), e.TTL, e.Absent)
 }
 
+// rescues reports whether an entry may be served in place of a load.
+func (l *Loader[K, V]) rescues(e *Entry[V]) bool { return l.state(e) >= rescue && !e.Absent }
+
 // draws reports whether a call of a fresh entry starts its early refresh.
 func (l *Loader[K, V]) draws(e *Entry[V]) bool {
 	left, ttl := e.TTL-e.age(), e.TTL
@@ -168,7 +171,7 @@ func (l *Loader[K, V]) wait(ctx context.Context, s *flight.Shard[K, ride[K, V]],
 			return l.waited(role), context.Cause(ctx)
 		default:
 			now, _ := f.Peek()
-			if l.state(now.prev) >= rescue && !now.prev.Absent {
+			if l.rescues(now.prev) {
 				r := l.result(now.prev, SourceStale)
 				r.waited, r.stale = true, true
 				return r, nil

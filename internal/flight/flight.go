@@ -103,7 +103,7 @@ type Ended uint8
 const (
 	Landed    Ended = iota // the outcome is there
 	Left                   // ctx ended first
-	Soon                   // the early channel was closed first
+	Soon                   // the early channel was closed first; the flight is never abandoned now
 	Recursive              // the flight waits for the caller's own load
 )
 
@@ -128,6 +128,7 @@ func (f *Flight[K, V]) Wait(ctx context.Context, role Role, early <-chan struct{
 		f.leave(role)
 		return Left
 	case <-early:
+		f.last()
 		f.leave(role)
 		return Soon
 	}
@@ -154,6 +155,14 @@ func (f *Flight[K, V]) Inside(ctx context.Context, fn func()) {
 		defer n.unwait(&f.ctx.node)
 	}
 	fn()
+}
+
+// last keeps the flight from being abandoned: who leaves it early wants its
+// outcome all the same.
+func (f *Flight[K, V]) last() {
+	f.shard.mu.Lock()
+	f.lasting = true
+	f.shard.mu.Unlock()
 }
 
 func (f *Flight[K, V]) leave(role Role) {
