@@ -127,8 +127,7 @@ func (l *Loader[K, V]) swap(f *flight.Flight[K, ride[K, V]], r ride[K, V], sourc
 		l.serveFlight(f, r, source)
 		return
 	}
-	next := l.ride(r.load)
-	next.prev = r.prev
+	next := ride[K, V]{load: r.load, prev: r.prev}
 	r.entry, r.source, r.read = r.prev, source, true
 	g := f.Replace(r, next)
 	if g == nil {
@@ -159,7 +158,7 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 	end := flight.After(now, l.opts.LoadTimeout)
 	f.Context().SetDeadline(end)
 	phase, alarm := phaseLoad, end
-	if soft := flight.After(now, l.opts.SoftTimeout); r.soft != nil && soft < end {
+	if soft := flight.After(now, l.opts.SoftTimeout); l.opts.SoftTimeout > 0 && soft < end {
 		phase, alarm = phaseSoft, soft
 	}
 	f.Update(func(now *ride[K, V]) { now.slot = held })
@@ -174,16 +173,18 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 	l.call(f, r, held, now)
 }
 
-// takeSlot waits for the right to load: the patron's, or one of MaxLoads.
+// takeSlot waits for the right to load: a patron's, or one of MaxLoads.
 func (l *Loader[K, V]) takeSlot(f *flight.Flight[K, ride[K, V]]) (held *slot, ok bool) {
 	if l.slots == nil {
 		return nil, true
 	}
 	var t *ticket
 	f.Update(func(r *ride[K, V]) {
-		if r.patron != nil && l.slots.share(r.patron) {
-			held = r.patron
-			return
+		for _, patron := range r.patrons {
+			if l.slots.share(patron) {
+				held = patron
+				return
+			}
 		}
 		t = l.slots.enqueue()
 		r.ticket = t
@@ -316,7 +317,7 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 		if f.Advance(phaseSoft, phaseLoad, f.Deadline()) {
 			f.Update(func(r *ride[K, V]) {
 				if l.rescues(r.prev) { // else leaving would help nobody
-					close(r.soft)
+					close(r.early())
 				}
 			})
 		}

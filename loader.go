@@ -130,14 +130,14 @@ func (l *Loader[K, V]) Refresh(ctx context.Context, key K, load LoadFunc[K, V]) 
 	if err != nil {
 		return none, err
 	}
+	start := ride[K, V]{load: load, insist: true}
+	held := start.lentBy(l.slots.held(ctx))
 	for {
 		if ctx.Err() != nil {
 			return none, context.Cause(ctx)
 		}
-		f, role, _ := l.table.Join(ctx, s, key, true, true)
-		start := l.ride(load)
-		start.insist = true
-		l.board(ctx, f, role, start)
+		f, role, _ := l.table.Join(ctx, s, key, start, true, true)
+		l.board(f, role, held)
 		switch f.Wait(ctx, role, nil) {
 		case flight.Left:
 			return none, context.Cause(ctx)

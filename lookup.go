@@ -144,21 +144,22 @@ func (r *Result[V]) absence(e *Entry[V]) error {
 
 // wait joins or starts the flight of key and waits for it.
 func (l *Loader[K, V]) wait(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
+	start := ride[K, V]{load: load}
+	held := start.lentBy(l.slots.held(ctx))
 	for patient := false; ; {
 		if ctx.Err() != nil {
 			return Result[V]{waited: true}, context.Cause(ctx)
 		}
-		f, role, served := l.table.Join(ctx, s, key, false, true)
+		f, role, served := l.table.Join(ctx, s, key, start, false, true)
 		if role == flight.Served {
 			e, source := served.serves(l)
 			r := l.result(e, source)
 			return r, r.absence(e)
 		}
-		l.board(ctx, f, role, l.ride(load))
+		l.board(f, role, held)
 		var soft <-chan struct{}
 		if l.opts.SoftTimeout > 0 && !patient {
-			now, _ := f.Peek()
-			soft = now.soft
+			f.Update(func(r *ride[K, V]) { soft = r.early() })
 		}
 		ended := f.Wait(ctx, role, soft)
 		switch {

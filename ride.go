@@ -13,11 +13,11 @@ type ride[K comparable, V any] struct {
 	seen   *Entry[V]     // what the call saw that started a refresh
 	prev   *Entry[V]     // what the flight itself read
 	blind  bool          // it could not read
-	soft   chan struct{} // closed after SoftTimeout; nil without
+	soft   chan struct{} // see early
 
-	patron *slot   // of the load inside which somebody waits for this flight
-	ticket *ticket // while it queues for a slot
-	slot   *slot   // while it loads
+	patrons []*slot // of the loads inside which somebody waits for this flight
+	ticket  *ticket // while it queues for a slot
+	slot    *slot   // while it loads
 
 	// The outcome:
 	entry   *Entry[V]
@@ -27,13 +27,12 @@ type ride[K comparable, V any] struct {
 	failure error // of the load for which entry, a stale one, stands in
 }
 
-// ride returns what a new flight carries.
-func (l *Loader[K, V]) ride(load LoadFunc[K, V]) ride[K, V] {
-	r := ride[K, V]{load: load}
-	if l.opts.SoftTimeout > 0 {
+// early returns the channel that is closed once the load took SoftTimeout.
+func (r *ride[K, V]) early() chan struct{} {
+	if r.soft == nil {
 		r.soft = make(chan struct{})
 	}
-	return r
+	return r.soft
 }
 
 // The phases of a flight.
@@ -69,40 +68,37 @@ func (l *Loader[K, V]) ready(r *ride[K, V]) bool {
 	return r.prev != nil && l.state(r.prev) >= stale
 }
 
-// board starts a flight for its leader. For a waiter inside another load it
-// sees to it that the flight need not queue behind that load.
-func (l *Loader[K, V]) board(ctx context.Context, f *flight.Flight[K, ride[K, V]], role flight.Role, start ride[K, V]) {
-	held := l.slots.held(ctx)
+// lentBy notes the slot of the load inside which the flight is started, nil for
+// none, and returns it.
+func (r *ride[K, V]) lentBy(held *slot) *slot {
+	if held != nil {
+		r.patrons = []*slot{held}
+	}
+	return held
+}
+
+// board starts a flight for its leader. For a waiter inside another load, which
+// holds a slot, it sees to it that the flight need not queue behind that load.
+func (l *Loader[K, V]) board(f *flight.Flight[K, ride[K, V]], role flight.Role, held *slot) {
 	switch {
 	case role == flight.Leader:
-		start.patron = held
-		f.Update(func(r *ride[K, V]) { start.keepPatron(r); *r = start })
 		l.launch(f)
 	case role == flight.Waiter && held != nil:
 		f.Update(func(r *ride[K, V]) {
-			if r.ticket != nil {
+			switch {
+			case r.ticket != nil:
 				l.slots.lend(r.ticket, held)
-			} else if r.patron == nil {
-				r.patron = held
+			case r.slot == nil:
+				r.patrons = append(r.patrons, held)
 			}
 		})
-	}
-}
-
-// keepPatron takes over a patron that came before the flight was launched.
-func (r *ride[K, V]) keepPatron(from *ride[K, V]) {
-	if r.patron == nil {
-		r.patron = from.patron
 	}
 }
 
 // launch lets a flight fly, on a goroutine of its own, unless Close was called.
 func (l *Loader[K, V]) launch(f *flight.Flight[K, ride[K, V]]) {
 	if !l.life.enter() {
-		if f.Background() {
-			l.refreshing.Add(-1)
-		}
-		f.Land(ride[K, V]{}, ErrClosed, false)
+		l.land(f, ride[K, V]{}, ErrClosed)
 		return
 	}
 	go l.fly(f)
@@ -114,9 +110,7 @@ func (l *Loader[K, V]) refresh(ctx context.Context, s *flight.Shard[K, ride[K, V
 	if l.retries.waits(key) || l.table.Has(s, key) || !l.mayRefresh(ctx, key) {
 		return
 	}
-	r := l.ride(load)
-	r.seen = e
-	f := l.table.Lead(ctx, s, key, r)
+	f := l.table.Lead(ctx, s, key, ride[K, V]{load: load, seen: e})
 	if f == nil { // somebody was faster
 		l.refreshing.Add(-1)
 		return

@@ -28,7 +28,8 @@ func (g *Group[K, V]) watch(ctx context.Context, s *flight.Shard[K, V], key K, f
 		c.send(Result[V]{Err: context.Cause(ctx)})
 		return
 	}
-	f, role, _ := g.table.Join(ctx, s, key, false, true)
+	var none V
+	f, role, _ := g.table.Join(ctx, s, key, none, false, true)
 	release, ok := f.Hold(ctx)
 	if !ok {
 		if role != flight.Queued {

@@ -115,7 +115,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 		if wait && ctx.Err() != nil { // a load for nobody would be started
 			return v, false, context.Cause(ctx)
 		}
-		f, role, _ := g.table.Join(ctx, s, key, false, wait)
+		f, role, _ := g.table.Join(ctx, s, key, v, false, wait)
 		if role == flight.Leader && !wait {
 			f.Inside(ctx, func() { shared = run(f, fn) })
 			v, err = f.Outcome()

@@ -21,7 +21,7 @@ func sub(t *testing.T, name string, f func(t *testing.T)) {
 // start joins key as a caller that waits, and fails unless it leads.
 func start(t *testing.T, table *Table[string, int], key string) *Flight[string, int] {
 	t.Helper()
-	f, role, _ := table.Join(t.Context(), shardOf(table, key), key, false, true)
+	f, role, _ := table.Join(t.Context(), shardOf(table, key), key, 0, false, true)
 	if role != Leader {
 		t.Fatalf("role %v for %q, want Leader", role, key)
 	}

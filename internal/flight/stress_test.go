@@ -94,7 +94,7 @@ func (s *stress) short(r *rand.Rand) (context.Context, context.CancelFunc) {
 func (s *stress) call(r *rand.Rand, shard *Shard[int, int], key int) {
 	ctx, cancel := s.short(r)
 	defer cancel()
-	f, role, _ := s.table.Join(ctx, shard, key, false, true)
+	f, role, _ := s.table.Join(ctx, shard, key, 0, false, true)
 	if role == Leader {
 		took, stores := r.IntN(8), r.IntN(2) == 0
 		s.workers.Go(func() { s.lead(f, key, took, stores) })

@@ -132,10 +132,11 @@ const (
 	Queued             // must wait until the cancelled flight has ended, then join again
 )
 
-// Join joins the flight of key or starts one. A caller that insists is not
-// served by a flight's value, and its flight is never abandoned. wait says whether a leader will Wait too; one that
-// runs the load itself need not.
-func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, wait bool) (*Flight[K, V], Role, V) {
+// Join joins the flight of key or starts one with the value start, which an
+// alarm may need before the leader comes to do anything. A caller that insists is
+// not served by a flight's value, and its flight is never abandoned. wait says
+// whether a leader will Wait too; one that runs the load itself need not.
+func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, start V, insist, wait bool) (*Flight[K, V], Role, V) {
 	hash := t.hash(key)
 	s.mu.Lock()
 	f := s.flights.find(hash, key)
@@ -155,7 +156,7 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, insist, w
 		f.unmapLocked()
 	}
 	f = s.startLocked(ctx, hash, key)
-	f.waiters, f.lasting = 1, insist
+	f.value, f.waiters, f.lasting = start, 1, insist
 	if wait {
 		f.done = make(chan struct{})
 	}

@@ -94,7 +94,7 @@ func TestRoles(t *testing.T) {
 		wantRole(t, table, f, Waiter, 0)
 		f.Update(func(v *int) { *v = 5 })
 		wantRole(t, table, f, Served, 5)
-		if _, role, _ := table.Join(t.Context(), s, "key", true, true); role != Waiter {
+		if _, role, _ := table.Join(t.Context(), s, "key", 0, true, true); role != Waiter {
 			t.Errorf("who insists is %v, want Waiter", role)
 		}
 		f.Leave()
@@ -118,7 +118,7 @@ func TestRoles(t *testing.T) {
 
 func wantRole(t *testing.T, table *Table[string, int], want *Flight[string, int], role Role, value int) {
 	t.Helper()
-	f, got, v := table.Join(t.Context(), want.shard, want.key, false, true)
+	f, got, v := table.Join(t.Context(), want.shard, want.key, 0, false, true)
 	if f != want || got != role || v != value {
 		t.Errorf("Join = another flight: %v, role %v, value %d; want role %v, value %d", f != want, got, v, role, value)
 	}
@@ -243,7 +243,7 @@ func TestBurstGivesItsMemoryBack(t *testing.T) {
 		}
 	}
 	for _, f := range stays {
-		if g, role, _ := table.Join(t.Context(), f.shard, f.key, false, true); g != f || role != Waiter {
+		if g, role, _ := table.Join(t.Context(), f.shard, f.key, 0, false, true); g != f || role != Waiter {
 			t.Errorf("the flight of %q was lost", f.key)
 		}
 		f.Land(0, nil, false)

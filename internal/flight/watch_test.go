@@ -111,7 +111,7 @@ func TestAlarmHandlersMayUseTheTable(t *testing.T) {
 		table = NewTable(Config[string, int]{First: time.Second, Alarm: func(f *Flight[string, int], _ uint8) {
 			f.Land(0, nil, false)
 			if rings.Add(1) < 3 {
-				table.Join(background(), f.shard, f.Key(), false, false)
+				table.Join(background(), f.shard, f.Key(), 0, false, false)
 			}
 		}})
 		start(t, table, "key")
@@ -130,7 +130,7 @@ func TestFlightsAreLandedWhileTheyStart(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for range 2000 {
-			f, _, _ := table.Join(background(), s, "key", false, true)
+			f, _, _ := table.Join(background(), s, "key", 0, false, true)
 			runtime.Gosched()
 			f.Replace(0, 0)
 			runtime.Gosched()

@@ -85,7 +85,7 @@ func (g *Group) Forget(key string) {
 func (g *Group) join(key string) (*flight.Flight[string, any], flight.Role) {
 	table := g.lazy()
 	s, _ := table.Locate(key)
-	f, role, _ := table.Join(context.Background(), s, key, false, false)
+	f, role, _ := table.Join(context.Background(), s, key, nil, false, false)
 	return f, role
 }
 
