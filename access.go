@@ -8,13 +8,16 @@ import (
 	"github.com/corralcache/corral/internal/bounded"
 )
 
-// get is Get of the cache, with a plain value made an entry.
+// get is Get of the cache, with a plain value made an entry. With an error it
+// returns none, whatever the cache returned beside it.
 func (l *Loader[K, V]) get(ctx context.Context, key K) (e *Entry[V], took time.Duration, err error) {
 	start := time.Now()
 	defer func() { took = time.Since(start) }()
 	defer bounded.Recover("the cache", &err)
 	if l.plain == nil {
-		e, err = l.cache.Get(ctx, key)
+		if e, err = l.cache.Get(ctx, key); err != nil {
+			e = nil
+		}
 		return e, 0, err
 	}
 	v, life, ok, err := l.plain.GetValue(ctx, key)

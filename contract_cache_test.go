@@ -345,3 +345,23 @@ func TestContract_H_AListenerIsRunUntilClose(t *testing.T) {
 		}
 	})
 }
+
+type confused struct{ *farCache }
+
+func (c *confused) Get(context.Context, string) (*corral.Entry[int], error) {
+	return &corral.Entry[int]{Value: -1, LoadedAt: time.Now(), TTL: time.Hour}, corral.ErrUndecodable
+}
+
+func TestContract_A4_AnEntryBesideAnErrorIsNone(t *testing.T) {
+	for name, near := range map[string]bool{"near": true, "far": false} {
+		bubble(t, "A4/"+name, func(t *testing.T) {
+			c := &confused{newFar()}
+			c.near = near
+			l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute})
+			var s source
+			if v := get(t, l, "k", s.load); v != 1 {
+				t.Errorf("GetOrLoad = %d, want the load's 1", v)
+			}
+		})
+	}
+}
