@@ -143,3 +143,42 @@ func TestContract_A2_ASlotIsLentByWhoeverWaits(t *testing.T) {
 		wantTook(t, "it", start, 9*time.Second)
 	})
 }
+
+func TestContract_F1_NobodyJoinsALoadThatIsOver(t *testing.T) {
+	bubble(t, "F1/its value expired while it is written", func(t *testing.T) {
+		c := newFar()
+		l := newLoader[string, int](t, c, corral.Options{TTL: 10 * time.Millisecond})
+		var s source
+		first := make(chan int)
+		go func() {
+			first <- get(t, l, "k", func(ctx context.Context, key string) (int, error) {
+				c.took.Store(int64(400 * time.Millisecond))
+				return s.load(ctx, key)
+			})
+		}()
+		time.Sleep(100 * time.Millisecond)
+		c.took.Store(0)
+		r, err := l.Lookup(t.Context(), "k", s.load)
+		want(t, "Lookup", r.Value, err, 2, nil)
+		if v := <-first; v != 1 {
+			t.Errorf("the first caller got %d", v)
+		}
+	})
+}
+
+func TestContract_C3_AFlightIsFinishedThoughAHookIsSlow(t *testing.T) {
+	bubble(t, "C3", func(t *testing.T) {
+		c := newFar()
+		l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute, Hooks: corral.Hooks{
+			CacheError: func(context.Context, corral.Event) { time.Sleep(time.Second) },
+		}})
+		c.break_(errDown, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		defer cancel()
+		var s source
+		_, err := l.GetOrLoad(ctx, "k", s.load)
+		want(t, "GetOrLoad", 0, err, 0, context.DeadlineExceeded)
+		time.Sleep(10 * time.Second)
+		s.wantLoads(t, 1)
+	})
+}

@@ -78,10 +78,14 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	if f, ok := cache.(Far); ok {
 		l.far = f.Far()
 	}
+	var queue uint8
+	if l.slots != nil {
+		queue = phaseQueue
+	}
 	l.table = flight.NewTable(flight.Config[K, ride[K, V]]{
 		Shards:          opts.Shards,
 		CancelAbandoned: opts.CancelAbandoned,
-		Queue:           phaseQueue,
+		Queue:           queue,
 		First:           opts.CacheTimeout,
 		Alarm:           l.alarm,
 		Ready:           l.ready,

@@ -38,11 +38,20 @@ func (c *LoadContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// NewContext returns a Context with the values of ctx that ends at deadline.
-func NewContext(ctx context.Context, deadline int64) *Context {
-	c := &Context{values: ctx}
-	c.deadline.Store(deadline)
-	return c
+// CallContext is what a call made for a flight beside its load is given: a
+// Context with the flight's place in the wait-for graph. Such a call, of the cache
+// or a hook, that waits for the flight would wait for itself.
+type CallContext struct {
+	Context
+	node *node
+}
+
+// Value returns the caller's value for key.
+func (c *CallContext) Value(key any) any {
+	if key == (nodeKey{}) {
+		return c.node
+	}
+	return c.Context.Value(key)
 }
 
 // Deadline returns when the context ends.

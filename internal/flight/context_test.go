@@ -198,13 +198,15 @@ func TestContextIsMadeOnce(t *testing.T) {
 	})
 }
 
-func TestContextOfACallInsideALoadKeepsItsPlaceInTheGraph(t *testing.T) {
+func TestContextOfACallHasTheFlightsPlaceInTheGraph(t *testing.T) {
 	outer := loadContext(context.Background(), 0)
-	cacheCall := NewContext(outer, 0)
-	derived := context.WithoutCancel(context.WithValue(cacheCall, valueKey{}, 1))
-	if nodeOf(derived) != &outer.node {
-		t.Error("a derived context lost the load it was made in")
+	table := NewTable(Config[string, int]{})
+	f, _, _ := table.Join(outer, shardOf(table, "key"), "key", 0, false, true)
+	derived := context.WithoutCancel(context.WithValue(f.Values(0), valueKey{}, 1))
+	if nodeOf(derived) != &f.ctx.node {
+		t.Error("a call made for a flight is not the flight's")
 	}
+	f.Land(0, nil, false)
 	if inner := loadContext(derived, 0); nodeOf(inner) != &inner.node {
 		t.Error("a load inside a load is not itself")
 	}

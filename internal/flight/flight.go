@@ -48,7 +48,11 @@ func (f *Flight[K, V]) Context() *LoadContext { return &f.ctx }
 
 // Values returns a context with the values of the caller that started the flight
 // and an end of its own; 0 is none.
-func (f *Flight[K, V]) Values(deadline int64) *Context { return NewContext(f.ctx.values, deadline) }
+func (f *Flight[K, V]) Values(deadline int64) *CallContext {
+	c := &CallContext{Context{values: f.ctx.values}, &f.ctx.node}
+	c.deadline.Store(deadline)
+	return c
+}
 
 // Deadline returns when the flight's context ends, as [Now] counts; 0 is never.
 func (f *Flight[K, V]) Deadline() int64 { return f.ctx.deadline.Load() }
@@ -289,8 +293,9 @@ func (n *notice) run() {
 }
 
 // Replace lands the flight with v and, in the same instant, starts a background
-// flight of the key with the value next. It returns nil if the flight was
-// detached or woken: then nothing is started.
+// flight of the key with the value next, whose first phase has no alarm: what it
+// would bound, this flight did. It returns nil if the flight was detached or
+// woken: then nothing is started.
 func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
 	s := f.shard
 	s.mu.Lock()
@@ -302,15 +307,12 @@ func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
 	mapped := f.mapped
 	notify := f.wakeLocked(false)
 	var g *Flight[K, V]
-	var alarm int64
 	if mapped {
 		g = s.startLocked(f.ctx.values, f.hash, f.key)
-		g.background, g.lasting, g.value = true, true, next
-		alarm = g.alarm
+		g.background, g.lasting, g.value, g.alarm = true, true, next, 0
 	}
 	s.mu.Unlock()
 	notify.run()
-	s.table.arm(alarm)
 	return g
 }
 

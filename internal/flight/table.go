@@ -146,14 +146,14 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, start V, 
 		return f, Served, value
 	}
 	var none V
-	if f != nil && !f.woken {
+	if f != nil && !f.woken && (insist || !f.published) {
 		role := f.joinLocked()
 		f.lasting = f.lasting || insist
 		s.mu.Unlock()
 		return f, role, none
 	}
-	if f != nil { // it landed and its value no longer serves
-		f.unmapLocked()
+	if f != nil {
+		f.detachLocked() // its load is over and its value does not serve
 	}
 	f = s.startLocked(ctx, hash, key)
 	f.value, f.waiters, f.lasting = start, 1, insist
@@ -213,13 +213,15 @@ func (t *Table[K, V]) Detach(s *Shard[K, V], key K) {
 }
 
 func (s *Shard[K, V]) detachLocked(key K) {
-	f := s.flights.find(s.table.hash(key), key)
-	if f == nil {
-		return
+	if f := s.flights.find(s.table.hash(key), key); f != nil {
+		f.detachLocked()
 	}
+}
+
+func (f *Flight[K, V]) detachLocked() {
 	f.unmapLocked()
 	if !f.woken {
-		s.loose.put(f, struct{}{})
+		f.shard.loose.put(f, struct{}{})
 	}
 }
 

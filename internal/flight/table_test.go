@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unsafe"
 )
 
@@ -146,6 +147,17 @@ func TestReplace(t *testing.T) {
 		if table.Has(f.shard, "key") {
 			t.Error("the key still has a flight")
 		}
+	})
+	sub(t, "has no alarm until it is advanced", func(t *testing.T) {
+		var b bell
+		table := NewTable(Config[string, int]{First: time.Second, Alarm: b.ring})
+		g := start(t, table, "key").Replace(1, 2)
+		time.Sleep(time.Minute)
+		b.wantRings(t, 0)
+		g.Advance(0, 1, Now()+1)
+		time.Sleep(time.Second)
+		b.wantRings(t, 1)
+		g.Land(3, nil, false)
 	})
 	sub(t, "of a detached flight starts nothing", func(t *testing.T) {
 		table := NewTable(Config[string, int]{})
