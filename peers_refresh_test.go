@@ -63,7 +63,8 @@ func TestPeers_P18_StaleHitsStartOneGoroutine(t *testing.T) {
 
 // P19: a load under a shard's lock delays the hits and loads of other keys.
 //
-// Red when call, in load.go, runs the load inside f.Update, which holds the lock.
+// Red when call, in load.go, runs the load inside f.Update, which holds the lock:
+// then the test hangs.
 func TestPeers_P19_NoLoadUnderALock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memLoader(t, corral.Options{TTL: time.Hour, StaleFor: time.Hour, Shards: 1})

@@ -26,10 +26,10 @@ func backends[V any]() []backend[V] {
 		{"memadapter", func(*testing.T) corral.Cache[string, V] { return memadapter.New[string, V]() }},
 		{"memadapter plain", func(*testing.T) corral.Cache[string, V] { return memadapter.Plain[string, V]() }},
 		{"ristretto", func(t *testing.T) corral.Cache[string, V] {
-			return ristrettoadapter.New(spacious[string, *corral.Entry[V]](t), ristrettoadapter.Options[V]{})
+			return ristrettoadapter.New(spacious[string, *corral.Entry[V]](t, 2000), ristrettoadapter.Options[V]{})
 		}},
 		{"ristretto plain", func(t *testing.T) corral.Cache[string, V] {
-			return ristrettoadapter.Plain(spacious[string, V](t), ristrettoadapter.Options[V]{})
+			return ristrettoadapter.Plain(spacious[string, V](t, 2000), ristrettoadapter.Options[V]{})
 		}},
 		{"redis", func(t *testing.T) corral.Cache[string, V] {
 			return redisadapter.New(miniClient(t), redisadapter.Options[string, V]{})
@@ -53,11 +53,12 @@ func miniClient(t *testing.T) *redis.Client {
 	return redistest.Client(t, redistest.NewWire(redistest.Mini(t)).Dial)
 }
 
-// spacious returns a Ristretto cache with room for everything.
-func spacious[K ristretto.Key, V any](t testing.TB) *ristretto.Cache[K, V] {
+// spacious returns a Ristretto cache with room for everything, that counts the
+// use of so many keys.
+func spacious[K ristretto.Key, V any](t testing.TB, keys int64) *ristretto.Cache[K, V] {
 	t.Helper()
 	c, err := ristretto.NewCache(&ristretto.Config[K, V]{
-		NumCounters: 1e6, MaxCost: 1 << 20, BufferItems: 64, IgnoreInternalCost: true,
+		NumCounters: 10 * keys, MaxCost: 1 << 20, BufferItems: 64, IgnoreInternalCost: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,13 +17,13 @@ import (
 // rooms are the two ways to a Ristretto cache.
 var rooms = []struct {
 	name string
-	open func(t *testing.T) corral.Cache[int, int]
+	open func(t *testing.T, keys int64) corral.Cache[int, int]
 }{
-	{"entries", func(t *testing.T) corral.Cache[int, int] {
-		return ristrettoadapter.New(spacious[int, *corral.Entry[int]](t), ristrettoadapter.Options[int]{})
+	{"entries", func(t *testing.T, keys int64) corral.Cache[int, int] {
+		return ristrettoadapter.New(spacious[int, *corral.Entry[int]](t, keys), ristrettoadapter.Options[int]{})
 	}},
-	{"plain", func(t *testing.T) corral.Cache[int, int] {
-		return ristrettoadapter.Plain(spacious[int, int](t), ristrettoadapter.Options[int]{})
+	{"plain", func(t *testing.T, keys int64) corral.Cache[int, int] {
+		return ristrettoadapter.Plain(spacious[int, int](t, keys), ristrettoadapter.Options[int]{})
 	}},
 }
 
@@ -35,7 +35,7 @@ func TestStampede_RistrettoShowsWhatWasLoaded(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			var loads atomic.Int64
 			for range 200 {
-				l := newLoader(t, r.open(t), corral.Options{TTL: time.Minute})
+				l := newLoader(t, r.open(t, 10), corral.Options{TTL: time.Minute})
 				for range 10 {
 					v, err := l.GetOrLoad(t.Context(), 1, func(context.Context, int) (int, error) {
 						loads.Add(1)
@@ -60,7 +60,7 @@ func TestStampede_RistrettoLosesNothingToContention(t *testing.T) {
 	const writers, keys = 8, 100_000
 	for _, r := range rooms {
 		t.Run(r.name, func(t *testing.T) {
-			l := newLoader(t, r.open(t), corral.Options{
+			l := newLoader(t, r.open(t, keys), corral.Options{
 				TTL:          time.Hour,
 				CacheTimeout: time.Minute, // a busy machine is not what is tested
 				Hooks:        corral.Hooks{CacheError: func(_ context.Context, e corral.Event) { t.Errorf("the cache failed: %+v", e) }},
