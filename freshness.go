@@ -15,6 +15,14 @@ const (
 	fresh                // serve it
 )
 
+// source returns what a call is told that is served an entry in this state.
+func (s state) source() Source {
+	if s == fresh {
+		return SourceHit
+	}
+	return SourceStale
+}
+
 // windows are the two of RFC 5861; both begin when freshness ends.
 type windows struct {
 	staleFor, staleIfError time.Duration

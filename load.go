@@ -83,8 +83,13 @@ func (l *Loader[K, V]) decide(f *flight.Flight[K, ride[K, V]], e *Entry[V], err 
 	switch st := l.state(e); {
 	case r.insist:
 	case f.Background():
-		if st == fresh && newer(e, r.seen) {
+		switch {
+		case st == fresh && newer(e, r.seen):
 			l.serveFlight(f, r, SourceHit)
+			return
+		case st >= stale && l.retries.waits(f.Key()):
+			// The load before this one failed after the caller had looked.
+			l.serveFlight(f, r, st.source())
 			return
 		}
 	case st == fresh && l.far && l.draws(e):
@@ -291,10 +296,7 @@ func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err
 		return
 	}
 	l.retries.failed(f.Key())
-	r.entry, r.source, r.failure = r.prev, SourceStale, err
-	if l.state(r.prev) == fresh {
-		r.source = SourceHit
-	}
+	r.entry, r.source, r.failure = r.prev, l.state(r.prev).source(), err
 	l.land(f, r, nil)
 }
 

@@ -3,10 +3,12 @@ package corral_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -88,6 +90,34 @@ func TestStampede_SourceFailsOnStaleKey(t *testing.T) {
 		}
 		if got := l.Stats().RefreshErrs; got != 5 {
 			t.Errorf("Stats tells of %d failed refreshes, want 5", got)
+		}
+	})
+}
+
+// Callers who come at the very instant at which a refresh fails do not start the
+// next one: what they saw before is not what they act upon.
+func TestStampede_SourceFailsAsCallersCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keys = 2000
+		l := memLoader(t, corral.Options{
+			TTL: time.Minute, StaleFor: time.Hour, RetryMin: time.Minute, RetryMax: time.Minute, MaxRefreshes: keys,
+		})
+		var loads atomic.Int64
+		load := failing(&loads, ends[0].end)
+		for i := range keys {
+			get(t, l, fmt.Sprint(i), (&source{}).load)
+		}
+		time.Sleep(time.Minute)
+		crowd(4*keys, func(i int) {
+			for range 3 {
+				if got := ask(t.Context(), l, fmt.Sprint(i/4), load); got.err != nil || got.waited != 0 {
+					t.Errorf("caller %d got %+v, want the stale value at once", i, got)
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		if n := loads.Load(); n != keys {
+			t.Errorf("%d loads, want one for each of %d keys", n, keys)
 		}
 	})
 }
