@@ -95,12 +95,11 @@ func (o *Options[K]) check() error {
 // caller.
 //
 // If ctx ends, Do returns [context.Cause](ctx) at once; fn goes on. If it had
-// ended before, fn is not started. fn is given a
-// context with the values of ctx, not its end, that ends after
-// [Options].Timeout or when fn has returned. If fn panics, everybody gets a
-// [*PanicError], if it calls [runtime.Goexit], [ErrGoexit]. A call made inside
-// an fn with the context that it was given gets [ErrRecursiveLoad] if it would
-// wait for that very fn.
+// ended before, fn is not started. fn is given a context with the values of ctx,
+// not its end, that ends after [Options].Timeout or when fn has returned. If fn
+// panics, everybody gets a [*PanicError], if it calls [runtime.Goexit],
+// [ErrGoexit]. A call made inside an fn with the context that it was given gets
+// [ErrRecursiveLoad] if it would wait for that very fn.
 //
 // If ctx can end, fn runs on a goroutine of its own. If it cannot, fn runs on
 // the caller's, which saves the start of one; an fn that outlives the timeout
@@ -117,9 +116,8 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 		}
 		f, role, _ := g.table.Join(ctx, s, key, v, false, wait)
 		if role == flight.Leader && !wait {
-			f.Inside(ctx, func() { shared = run(f, fn) })
-			v, err = f.Outcome()
-			return v, shared, err
+			f.Inside(ctx, func() { v, err = call(f, fn) })
+			return f.Finish(v, err)
 		}
 		if role == flight.Leader {
 			go run(f, fn)
@@ -131,8 +129,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 			return v, false, ErrRecursiveLoad
 		}
 		if role != flight.Queued {
-			v, err = f.Outcome()
-			return v, f.Shared(), err
+			return f.Collect(role)
 		}
 	}
 }
@@ -154,34 +151,39 @@ func (g *Group[K, V]) locate(ctx context.Context, key K, fn bool) (*flight.Shard
 	return s, nil
 }
 
-// run runs fn as the load of f and lands it, however fn ends.
-func run[K comparable, V any](f *flight.Flight[K, V], fn func(context.Context) (V, error)) (shared bool) {
+// run runs fn as the load of f, on a goroutine of its own, and lands f.
+func run[K comparable, V any](f *flight.Flight[K, V], fn func(context.Context) (V, error)) {
+	v, err := call(f, fn)
+	f.Land(v, err, false)
+}
+
+// call calls fn and returns what f is to land with, however fn ends.
+func call[K comparable, V any](f *flight.Flight[K, V], fn func(context.Context) (V, error)) (v V, err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			shared = crash(f, recover())
+			err = crash(f, recover())
 		}
 	}()
-	v, err := fn(f.Context())
+	v, err = fn(f.Context())
 	returned = true
 	if err != nil && f.Late() { // the context ended an instant before the alarm rang
 		err = ErrLoadTimeout
 	}
 	f.Context().End()
-	shared, _ = f.Land(v, err, false)
-	return shared
+	return v, err
 }
 
-// crash lands a flight whose load did not return.
-func crash[K comparable, V any](f *flight.Flight[K, V], value any) (shared bool) {
-	err := error(ErrGoexit)
-	if value != nil {
-		err = &PanicError{Value: value, Stack: debug.Stack()}
-	}
+// crash returns the error of a load that panicked with value. If it called
+// runtime.Goexit, which nothing stops, crash lands the flight: nobody else will.
+func crash[K comparable, V any](f *flight.Flight[K, V], value any) error {
 	f.Context().End()
+	if value != nil {
+		return &PanicError{Value: value, Stack: debug.Stack()}
+	}
 	var none V
-	shared, _ = f.Land(none, err, false)
-	return shared
+	f.Land(none, ErrGoexit, false)
+	return ErrGoexit
 }
 
 // timedOut lands a flight whose load ran for too long. Its late result will be

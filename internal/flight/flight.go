@@ -10,7 +10,7 @@ type Flight[K comparable, V any] struct {
 	shard   *Shard[K, V]
 	key     K
 	started int64
-	ctx     LoadContext
+	ctx     *LoadContext // apart, since a load may keep it
 
 	// done is closed once, when the flight is woken. It is made by the first who
 	// waits.
@@ -18,7 +18,7 @@ type Flight[K comparable, V any] struct {
 
 	// guarded by shard.mu; value and err do not change once done is closed
 	value      V
-	err        *error // nil for none: most flights have none, and this is half its size
+	err        error
 	alarm      int64
 	notify     *notice
 	next       *Flight[K, V] // in its chain
@@ -32,6 +32,7 @@ type Flight[K comparable, V any] struct {
 	background bool
 	lasting    bool // never abandoned
 	shared     bool // somebody joined
+	seen       bool // somebody else may have a pointer to it
 }
 
 // Key returns the key.
@@ -44,7 +45,7 @@ func (f *Flight[K, V]) Started() int64 { return f.started }
 func (f *Flight[K, V]) Background() bool { return f.background }
 
 // Context returns the context for the flight's load.
-func (f *Flight[K, V]) Context() *LoadContext { return &f.ctx }
+func (f *Flight[K, V]) Context() *LoadContext { return f.ctx }
 
 // Values returns a context with the values of the caller that started the flight
 // and an end of its own; 0 is none.
@@ -58,20 +59,7 @@ func (f *Flight[K, V]) Values(deadline int64) *CallContext {
 func (f *Flight[K, V]) Deadline() int64 { return f.ctx.deadline.Load() }
 
 // Outcome returns what the flight came to; only for who saw it woken.
-func (f *Flight[K, V]) Outcome() (V, error) {
-	if f.err == nil {
-		return f.value, nil
-	}
-	return f.value, *f.err
-}
-
-func (f *Flight[K, V]) publishLocked(v V, err error) {
-	f.value, f.err, f.published = v, nil, true
-	if err != nil {
-		failure := err // a variable of its own, that only a failure is allocated for
-		f.err = &failure
-	}
-}
+func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
 
 // Shared reports whether somebody joined the flight; only for who saw it woken.
 func (f *Flight[K, V]) Shared() bool { return f.shared }
@@ -133,6 +121,19 @@ func (f *Flight[K, V]) Wait(ctx context.Context, role Role, early <-chan struct{
 		return Left
 	case <-early:
 		f.last()
+		f.leave(role)
+		return Soon
+	}
+}
+
+func (f *Flight[K, V]) waitEarly(ctx context.Context, role Role, early <-chan struct{}) Ended {
+	select {
+	case <-f.done:
+		return Landed
+	case <-ctx.Done():
+		f.leave(role)
+		return Left
+	case <-early:
 		f.leave(role)
 		return Soon
 	}
@@ -246,7 +247,7 @@ func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
 		f.shard.mu.Unlock()
 		return f.shared, false
 	}
-	f.publishLocked(v, err)
+	f.value, f.err, f.published = v, err, true
 	notify := f.wakeLocked(keep)
 	shared = f.shared
 	f.shard.mu.Unlock()

@@ -54,17 +54,18 @@ type Shard[K comparable, V any] struct {
 
 	mu      sync.Mutex                       // guards what follows
 	flights chains[K, V]                     // the mapped ones
+	spare   *Flight[K, V]                    // see reuse.go; nil if there is none
 	loose   elastic[*Flight[K, V], struct{}] // detached and not yet woken
 	writes  elastic[K, chan struct{}]        // see writes.go
 	started uint64
 	joined  uint64
 }
 
-// padded keeps two shards off one pair of cache lines. A Shard has 96 bytes where
-// a pointer has 8.
+// padded keeps two shards off one pair of cache lines. A Shard has 104 bytes
+// where a pointer has 8.
 type padded[K comparable, V any] struct {
 	Shard[K, V]
-	_ [128 - 96]byte
+	_ [128 - 104]byte
 }
 
 // NewTable returns an empty table.
@@ -184,8 +185,13 @@ func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) 
 }
 
 func (s *Shard[K, V]) startLocked(ctx context.Context, hash uint32, key K) *Flight[K, V] {
-	f := &Flight[K, V]{shard: s, key: key, hash: hash, started: Now(), mapped: true}
-	f.ctx.values = ctx
+	f := s.spare
+	if f == nil {
+		f = &Flight[K, V]{shard: s}
+	}
+	s.spare = nil
+	f.key, f.hash, f.started, f.mapped = key, hash, Now(), true
+	f.ctx = &LoadContext{Context: Context{values: ctx}}
 	if cfg := &s.table.cfg; cfg.First > 0 {
 		f.alarm = After(f.started, cfg.First)
 		if cfg.Deadline {
@@ -243,6 +249,7 @@ func (s *Shard[K, V]) live(loose bool) []*Flight[K, V] {
 	defer s.mu.Unlock()
 	list := make([]*Flight[K, V], 0, s.flights.n+len(s.loose.m))
 	s.flights.all(func(f *Flight[K, V]) {
+		f.seen = true
 		if !f.woken {
 			list = append(list, f)
 		}

@@ -21,8 +21,8 @@ func TestShardsDoNotShareCacheLines(t *testing.T) {
 
 // One allocation per flight is the price of a call: it must stay a small one.
 func TestFlightIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(Flight[string, int]{}); size > 144 {
-		t.Errorf("a flight has %d bytes, more than 144, which is a size class", size)
+	if size := unsafe.Sizeof(Flight[string, int]{}); size > 128 {
+		t.Errorf("a flight has %d bytes, more than 128, which is a size class", size)
 	}
 }
 
@@ -317,5 +317,33 @@ func TestElasticIsAMap(t *testing.T) {
 	}
 	if !maps.Equal(e.m, want) {
 		t.Error("it does not hold what was put into it")
+	}
+}
+
+// A flight's memory serves the next one only if nobody else can still hold it.
+func TestOnlyUnseenFlightsAreReused(t *testing.T) {
+	for name, see := range map[string]func(table *Table[string, int], f *Flight[string, int]){
+		"nobody": func(*Table[string, int], *Flight[string, int]) {},
+		"a waiter": func(table *Table[string, int], f *Flight[string, int]) {
+			table.Join(context.Background(), f.shard, f.key, 0, false, true)
+		},
+		"InFlight": func(table *Table[string, int], f *Flight[string, int]) {
+			for range table.InFlight() {
+			}
+		},
+		"an alarm": func(_ *Table[string, int], f *Flight[string, int]) { f.shard.due(never) },
+	} {
+		table := NewTable(Config[string, int]{Shards: 1, First: time.Hour})
+		f := start(t, table, "key")
+		ctx := f.Context()
+		see(table, f)
+		f.Finish(1, nil)
+		g := start(t, table, "other")
+		if reused := f == g; reused != (name == "nobody") {
+			t.Errorf("seen by %s: reused is %v", name, reused)
+		}
+		if g.Context() == ctx {
+			t.Errorf("seen by %s: a load may still hold the context", name)
+		}
 	}
 }

@@ -83,7 +83,7 @@ func (s *Shard[K, V]) due(now int64) (due []alarm[K, V], next int64) {
 		case f.alarm == 0:
 		case f.alarm <= now:
 			due = append(due, alarm[K, V]{f, f.phase})
-			f.alarm = 0
+			f.alarm, f.seen = 0, true
 		default:
 			next = min(next, f.alarm)
 		}

@@ -25,7 +25,7 @@ func (f *Flight[K, V]) storeLocked(v V, err error, from, to uint8, alarm int64) 
 	if f.woken || f.phase != from {
 		return false, false
 	}
-	f.publishLocked(v, err)
+	f.value, f.err, f.published = v, err, true
 	_, busy := f.shard.writes.m[f.key]
 	if !f.mapped || f.cancelled || busy {
 		return false, true
