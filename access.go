@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/flight"
 )
 
 // get is Get of the cache, with a plain value made an entry. With an error it
@@ -33,16 +34,18 @@ func (l *Loader[K, V]) get(ctx context.Context, key K) (e *Entry[V], took time.D
 	}, 0, nil
 }
 
-// put is Set or Delete of the cache.
-func (l *Loader[K, V]) put(ctx context.Context, key K, op Op, e *Entry[V]) (took time.Duration, err error) {
+// put is Set or Delete of the cache. It calls then when that has returned, which
+// for a far cache that ignores its context may be after put has.
+func (l *Loader[K, V]) put(ctx context.Context, key K, op Op, e *Entry[V], then func()) (took time.Duration, err error) {
 	start := time.Now()
 	defer func() { took = time.Since(start) }()
 	if !l.far {
+		defer then()
 		return 0, l.putNow(ctx, key, op, e)
 	}
-	_, err = bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err = bounded.DoThen(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, l.putNow(ctx, key, op, e)
-	})
+	}, then)
 	return 0, err
 }
 
@@ -59,42 +62,55 @@ func (l *Loader[K, V]) putNow(ctx context.Context, key K, op Op, e *Entry[V]) (e
 }
 
 // settle waits until a cache that buffers its writes shows them.
-func (l *Loader[K, V]) settle(ctx context.Context, key K) (err error) {
+func (l *Loader[K, V]) settle(ctx context.Context, key K) Event {
+	e := Event{Op: OpCacheSettle}
 	if l.settler == nil {
-		return nil
+		return e
 	}
 	start := time.Now()
 	bound, cancel := context.WithTimeoutCause(ctx, l.opts.CacheTimeout, errCacheTimeout)
 	defer cancel()
 	func() {
-		defer bounded.Recover("the cache", &err)
-		err = l.settler.Settle(bound, key)
+		defer bounded.Recover("the cache", &e.Err)
+		e.Err = l.settler.Settle(bound, key)
 	}()
-	if err != nil {
-		l.judge(ctx, Event{Op: OpCacheSettle, Err: err, Took: time.Since(start)}, key)
-	}
-	return err
+	e.Took = time.Since(start)
+	return e
 }
 
-// judge records how a call of the cache went, which ctx asked for. A call that
-// ended because its caller did says nothing of the cache.
-func (l *Loader[K, V]) judge(ctx context.Context, e Event, key K) {
+// judge records how a call of the cache went that ctx asked for.
+func (l *Loader[K, V]) judge(ctx context.Context, key K, e Event, p pass) {
+	if l.verdict(ctx, e, p) {
+		l.tell(l.opts.Hooks.CacheError, ctx, key, e)
+	}
+}
+
+// judgeFlight records how a call of the cache went that a flight made.
+func (l *Loader[K, V]) judgeFlight(f *flight.Flight[K, ride[K, V]], e Event, p pass) {
+	if l.verdict(context.Background(), e, p) {
+		l.tellFlight(l.opts.Hooks.CacheError, f, e)
+	}
+}
+
+// verdict records how a call of the cache went, and reports whether that is worth
+// telling. A call that ended because its caller did says nothing of the cache.
+func (l *Loader[K, V]) verdict(ctx context.Context, e Event, p pass) bool {
 	switch {
 	case e.Err == nil:
-		l.rest.done(healthy)
-		return
+		l.rest.done(healthy, p)
+		return false
 	case errors.Is(e.Err, ErrUndecodable):
 		l.counts.undecodable.Add(1)
-		l.rest.done(healthy)
+		l.rest.done(healthy, p)
 	case errors.Is(e.Err, ErrRefused):
 		l.counts.refused.Add(1)
-		l.rest.done(healthy)
+		l.rest.done(healthy, p)
 	case ctx.Err() != nil:
-		l.rest.done(unknown)
-		return
+		l.rest.done(unknown, p)
+		return false
 	default:
 		l.counts.cacheErrors.Add(1)
-		l.rest.done(failing)
+		l.rest.done(failing, p)
 	}
-	l.tell(l.opts.Hooks.CacheError, ctx, key, e)
+	return true
 }

@@ -182,3 +182,26 @@ func TestContract_C3_AFlightIsFinishedThoughAHookIsSlow(t *testing.T) {
 		s.wantLoads(t, 1)
 	})
 }
+
+func TestContract_C5_AbandonedLoadsCount(t *testing.T) {
+	opts := corral.Options{TTL: time.Minute, CancelAbandoned: true, LoadTimeout: time.Minute}
+	leave := func(t *testing.T, l *corral.Loader[string, int], load corral.LoadFunc[string, int]) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := l.GetOrLoad(ctx, "k", load)
+		want(t, "GetOrLoad", 0, err, 0, context.DeadlineExceeded)
+		time.Sleep(time.Hour)
+	}
+	both(t, "C5/panic", opts, func(t *testing.T, l *corral.Loader[string, int]) {
+		leave(t, l, func(ctx context.Context, _ string) (int, error) { <-ctx.Done(); panic("late") })
+		if s := l.Stats(); s.Panics != 1 || s.LoadErrors != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+	both(t, "C5/timeout", opts, func(t *testing.T, l *corral.Loader[string, int]) {
+		leave(t, l, (&source{took: 2 * time.Minute}).load)
+		if s := l.Stats(); s.Stuck != 0 || s.LoadErrors != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -3,12 +3,14 @@ package corral
 import (
 	"context"
 	"time"
+
+	"github.com/corralcache/corral/internal/flight"
 )
 
 // Hooks tell of what happens in a [Loader]; nil ones cost nothing. Each is
-// called where the thing happens, by the caller's goroutine or the load's, and
-// never under a lock: what it does, somebody waits for. A hook that panics
-// changes no result; it counts in Stats.HookPanics. None is called after
+// called where the thing happens, and never under a lock: what it does, somebody
+// waits for. A hook that panics or ends its goroutine changes no result; it
+// counts in Stats.HookPanics. None is called after
 // [Loader.Close] has returned.
 type Hooks struct {
 	Hit        func(ctx context.Context, e Event) // a call was answered from the cache, not with a stale value
@@ -52,16 +54,34 @@ func (o Op) String() string {
 	return "unknown"
 }
 
-// tell calls a hook if it is set. It runs on the caller's goroutine.
+// tell calls a hook if it is set, on the goroutine of a caller who has or will
+// have an answer of their own if the hook ends it.
 func (l *Loader[K, V]) tell(hook func(context.Context, Event), ctx context.Context, key K, e Event) {
 	if hook == nil || l.life.over.Load() {
 		return
 	}
+	returned := false
 	defer func() {
-		if recover() != nil {
+		if recover() != nil || !returned {
 			l.counts.hookPanics.Add(1)
 		}
 	}()
 	e.Key = key
 	hook(ctx, e)
+	returned = true
+}
+
+// tellFlight calls a hook if it is set, for a flight that goes on when the hook
+// has returned, however that ends: a hook that calls runtime.Goexit, as a test
+// that fails does, must not take the flight's callers with it.
+func (l *Loader[K, V]) tellFlight(hook func(context.Context, Event), f *flight.Flight[K, ride[K, V]], e Event) {
+	if hook == nil || l.life.over.Load() {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.tell(hook, f.Values(0), f.Key(), e)
+	}()
+	<-done
 }

@@ -56,20 +56,32 @@ func (l *Loader[K, V]) ended(f *flight.Flight[K, ride[K, V]]) {
 // its callers share, for a near one the second look, which finds what another
 // flight stored after the caller had looked.
 func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]]) {
-	if !l.rest.allows() {
+	p := l.rest.allows()
+	if p == refused {
 		if f.Advance(phaseRead, phaseQueue, 0) {
 			l.decide(f, nil, errResting)
 		}
 		return
 	}
-	ctx := f.Values(flight.After(f.Started(), l.opts.CacheTimeout))
-	defer ctx.End()
-	e, took, err := l.get(ctx, f.Key())
-	if !f.Advance(phaseRead, phaseQueue, 0) {
-		return // too late: the alarm went on without it
+	if p == probe {
+		f.Update(func(r *ride[K, V]) { r.pass = p }) // for the alarm
 	}
-	l.judge(f.Values(0), Event{Op: OpCacheGet, Err: err, Took: took}, f.Key())
-	l.decide(f, e, err)
+	var e *Entry[V]
+	read := Event{Op: OpCacheGet, Err: errExited} // unless the cache returns
+	ctx := f.Values(flight.After(f.Started(), l.opts.CacheTimeout))
+	defer func() { // also if the cache ends this goroutine
+		ctx.End()
+		l.didRead(f, e, read, p)
+	}()
+	e, read.Took, read.Err = l.get(ctx, f.Key())
+}
+
+// didRead goes on after the read, or without it if its time was over first.
+func (l *Loader[K, V]) didRead(f *flight.Flight[K, ride[K, V]], e *Entry[V], read Event, p pass) {
+	if f.Advance(phaseRead, phaseQueue, 0) {
+		l.judgeFlight(f, read, p)
+		l.decide(f, e, read.Err)
+	}
 }
 
 // decide goes on with what the cache held.
@@ -128,7 +140,12 @@ func (l *Loader[K, V]) serveFlight(f *flight.Flight[K, ride[K, V]], r ride[K, V]
 // swap lands a flight with what it read and goes on as the refresh that is due.
 // In between there is no instant without a flight.
 func (l *Loader[K, V]) swap(f *flight.Flight[K, ride[K, V]], r ride[K, V], source Source) {
-	if l.retries.waits(f.Key()) || !l.mayRefresh(f.Values(0), f.Key()) {
+	if l.retries.waits(f.Key()) {
+		l.serveFlight(f, r, source)
+		return
+	}
+	if !l.mayRefresh() {
+		l.tellFlight(l.opts.Hooks.Dropped, f, Event{Op: OpRefresh})
 		l.serveFlight(f, r, source)
 		return
 	}
@@ -244,11 +261,20 @@ func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], h
 		got.err = ErrLoadTimeout
 	}
 	if f.Abandoned() {
-		l.tellLoad(f, got.err, got.took)
-		l.land(f, r, context.Canceled)
+		l.abandoned(f, r, got)
 		return
 	}
 	l.outcome(f, r, control, got)
+}
+
+// abandoned lands a flight that everybody had left before its load ended.
+func (l *Loader[K, V]) abandoned(f *flight.Flight[K, ride[K, V]], r ride[K, V], got loaded[V]) {
+	if got.err == nil || errors.Is(got.err, ErrNotFound) {
+		l.tellLoad(f, got.err, got.took)
+	} else {
+		l.tellFailure(f, got.err, got.took)
+	}
+	l.land(f, r, context.Canceled) // for newcomers, who waited for it to end
 }
 
 // outcome tells the five ends of a load apart.
@@ -282,15 +308,7 @@ func (l *Loader[K, V]) outcome(f *flight.Flight[K, ride[K, V]], r ride[K, V], co
 // failed lands a flight whose load failed: with the stale value if there is one
 // that may stand in, else with the error.
 func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, took time.Duration) {
-	l.tellLoad(f, err, took)
-	l.counts.loadErrors.Add(1)
-	if f.Background() {
-		l.counts.refreshErrs.Add(1)
-	}
-	var crashed *PanicError
-	if errors.As(err, &crashed) || errors.Is(err, ErrGoexit) {
-		l.counts.panics.Add(1)
-	}
+	l.tellFailure(f, err, took)
 	if !l.rescues(r.prev) {
 		l.land(f, r, err)
 		return
@@ -300,13 +318,26 @@ func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err
 	l.land(f, r, nil)
 }
 
+// tellFailure counts a load that failed, and tells of it.
+func (l *Loader[K, V]) tellFailure(f *flight.Flight[K, ride[K, V]], err error, took time.Duration) {
+	l.counts.loadErrors.Add(1)
+	if f.Background() {
+		l.counts.refreshErrs.Add(1)
+	}
+	var crashed *PanicError
+	if errors.As(err, &crashed) || errors.Is(err, ErrGoexit) {
+		l.counts.panics.Add(1)
+	}
+	l.tellLoad(f, err, took)
+}
+
 func (l *Loader[K, V]) tellLoad(f *flight.Flight[K, ride[K, V]], err error, took time.Duration) {
 	l.counts.loadTimes.add(took)
 	op := OpLoad
 	if f.Background() {
 		op = OpRefresh
 	}
-	l.tell(l.opts.Hooks.Load, f.Values(0), f.Key(), Event{Op: op, Err: err, Took: took})
+	l.tellFlight(l.opts.Hooks.Load, f, Event{Op: op, Err: err, Took: took})
 }
 
 // alarm goes on with a flight whose phase took too long.
@@ -327,19 +358,28 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 		l.life.again()
 		go l.loadTimedOut(f)
 	case phaseStore:
-		if f.Advance(phaseStore, phaseStored, 0) {
-			l.judge(f.Values(0), Event{Op: OpCacheSet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
-			f.Wake(true)
-		}
+		l.life.again()
+		go l.storeTimedOut(f)
 	}
 }
 
 // readTimedOut goes on without the answer of a cache that does not come.
 func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	defer l.life.leave()
-	if f.Advance(phaseRead, phaseQueue, 0) {
-		l.judge(f.Values(0), Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, f.Key())
-		l.guard(f, func() { l.decide(f, nil, errCacheTimeout) })
+	r, _ := f.Peek()
+	l.guard(f, func() {
+		l.didRead(f, nil, Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass)
+	})
+}
+
+// storeTimedOut wakes the callers of a flight whose write goes on. The flight
+// serves newcomers until that is over.
+func (l *Loader[K, V]) storeTimedOut(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	r, _ := f.Peek()
+	if f.Advance(phaseStore, phaseStored, 0) {
+		l.judgeFlight(f, Event{Op: r.op, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass)
+		f.Wake(true, nil)
 	}
 }
 
@@ -351,10 +391,10 @@ func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	if f.Advance(phaseLoad, phaseDone, 0) {
 		l.counts.stuck.Add(1)
 		r.slot.release()
-		if f.Abandoned() { // only newcomers wait, for it to end
-			l.land(f, r, context.Canceled)
+		if f.Abandoned() {
+			l.abandoned(f, r, loaded[V]{err: ErrLoadTimeout, took: l.opts.LoadTimeout})
 			return
 		}
-		l.guard(f, func() { l.failed(f, r, ErrLoadTimeout, l.opts.LoadTimeout) })
+		l.failed(f, r, ErrLoadTimeout, l.opts.LoadTimeout)
 	}
 }

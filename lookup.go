@@ -67,12 +67,15 @@ func (l *Loader[K, V]) lookup(ctx context.Context, s *flight.Shard[K, ride[K, V]
 // readNear reads the cache on the caller's goroutine. Only with FailClosed does
 // it return the cache's error.
 func (l *Loader[K, V]) readNear(ctx context.Context, key K) (*Entry[V], error) {
-	if !l.rest.allows() {
+	p := l.rest.allows()
+	if p == refused {
 		return nil, l.closedBy(errResting)
 	}
-	e, took, err := l.get(ctx, key)
-	l.judge(ctx, Event{Op: OpCacheGet, Err: err, Took: took}, key)
-	return e, l.closedBy(err)
+	read := Event{Op: OpCacheGet, Err: errExited} // unless the cache returns
+	defer func() { l.judge(ctx, key, read, p) }()
+	var e *Entry[V]
+	e, read.Took, read.Err = l.get(ctx, key)
+	return e, l.closedBy(read.Err)
 }
 
 // closedBy returns the error of a read that a call must return.

@@ -27,22 +27,33 @@ const (
 	restMax   = 5 * time.Second
 )
 
-// allows reports whether the cache may be called now. Every allowed call must
-// report with done.
-func (r *rest) allows() bool {
+// pass says as what a call of the cache goes through. Only the probe's own
+// outcome ends its time: calls from before the rest, and the user's writes, which
+// always go through, end meanwhile.
+type pass uint8
+
+const (
+	usual pass = iota
+	probe
+	refused
+)
+
+// allows reports whether, and as what, the cache may be called now. Every call
+// that is not refused must report with done.
+func (r *rest) allows() pass {
 	if !r.troubled.Load() {
-		return true
+		return usual
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failures < restAfter {
-		return true
+		return usual
 	}
 	if r.probing || flight.Now() < r.until {
-		return false
+		return refused
 	}
 	r.probing = true
-	return true
+	return probe
 }
 
 // verdict is what a call said of the cache's health.
@@ -54,15 +65,16 @@ const (
 	unknown // the caller gave up first
 )
 
-// done records how an allowed call ended.
-func (r *rest) done(v verdict) {
+// done records how a call ended that went through as p.
+func (r *rest) done(v verdict, p pass) {
 	if v == healthy && !r.troubled.Load() {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	probe := r.probing
-	r.probing = false
+	if p == probe {
+		r.probing = false
+	}
 	switch {
 	case v == healthy:
 		r.failures, r.pause = 0, 0
@@ -73,7 +85,7 @@ func (r *rest) done(v verdict) {
 		if r.failures == restAfter {
 			r.sleepLocked()
 		}
-	case v == failing && probe:
+	case v == failing && p == probe:
 		r.sleepLocked()
 	}
 }

@@ -18,6 +18,8 @@ type ride[K comparable, V any] struct {
 	patrons []*slot // of the loads inside which somebody waits for this flight
 	ticket  *ticket // while it queues for a slot
 	slot    *slot   // while it loads
+	pass    pass    // of the call of the cache that is under way
+	op      Op      // what writes entry
 
 	// The outcome:
 	entry   *Entry[V]
@@ -107,7 +109,11 @@ func (l *Loader[K, V]) launch(f *flight.Flight[K, ride[K, V]]) {
 // refresh starts a background flight of key for the entry e that a call saw,
 // unless one runs, a failed one is not long ago, or too many run.
 func (l *Loader[K, V]) refresh(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) {
-	if l.retries.waits(key) || l.table.Has(s, key) || !l.mayRefresh(ctx, key) {
+	if l.retries.waits(key) || l.table.Has(s, key) {
+		return
+	}
+	if !l.mayRefresh() {
+		l.tell(l.opts.Hooks.Dropped, ctx, key, Event{Op: OpRefresh})
 		return
 	}
 	f := l.table.Lead(ctx, s, key, ride[K, V]{load: load, seen: e})
@@ -120,12 +126,11 @@ func (l *Loader[K, V]) refresh(ctx context.Context, s *flight.Shard[K, ride[K, V
 
 // mayRefresh takes one of MaxRefreshes. It never waits: the call that asks has
 // its answer already.
-func (l *Loader[K, V]) mayRefresh(ctx context.Context, key K) bool {
+func (l *Loader[K, V]) mayRefresh() bool {
 	if l.refreshing.Add(1) <= int64(l.opts.MaxRefreshes) {
 		return true
 	}
 	l.refreshing.Add(-1)
 	l.counts.dropped.Add(1)
-	l.tell(l.opts.Hooks.Dropped, ctx, key, Event{Op: OpRefresh})
 	return false
 }

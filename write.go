@@ -1,10 +1,12 @@
 package corral
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/corralcache/corral/internal/flight"
@@ -12,6 +14,7 @@ import (
 
 var (
 	errResting      = errors.New("corral: the cache rests after repeated failures")
+	errExited       = errors.New("corral: the cache ended the goroutine of its call")
 	errCacheTimeout = fmt.Errorf("corral: the cache did not answer within CacheTimeout: %w", context.DeadlineExceeded)
 )
 
@@ -70,16 +73,44 @@ func (l *Loader[K, V]) write(ctx context.Context, s *flight.Shard[K, ride[K, V]]
 	if err := l.table.BeginWrite(ctx, s, key); err != nil {
 		return err
 	}
-	defer l.table.EndWrite(s, key)
 	l.retries.forget(key)
+	put, shown := l.writeNow(ctx, s, key, op, e)
+	l.judge(ctx, key, put, usual)
+	if shown.Err != nil {
+		l.judge(ctx, key, shown, usual)
+	}
+	return cmp.Or(put.Err, shown.Err)
+}
+
+// writeNow makes the write whose turn it is and waits until the cache shows it.
+// The turn ends with both, and before a hook is told, who may write the key. A
+// call of the cache that outlives its time keeps the turn: what it may still do
+// comes before the next write.
+func (l *Loader[K, V]) writeNow(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, op Op, e *Entry[V]) (put, shown Event) {
+	l.life.again()
+	end := second(func() {
+		l.table.EndWrite(s, key)
+		l.life.leave()
+	})
+	defer end()
 	bound, cancel := context.WithTimeoutCause(ctx, l.opts.CacheTimeout, errCacheTimeout)
 	defer cancel()
-	took, err := l.put(bound, key, op, e)
-	l.judge(ctx, Event{Op: op, Err: err, Took: took}, key)
-	if err == nil && op == OpCacheSet {
-		err = l.settle(ctx, key)
+	put.Op = op
+	put.Took, put.Err = l.put(bound, key, op, e, end)
+	if put.Err == nil && op == OpCacheSet {
+		shown = l.settle(ctx, key)
 	}
-	return err
+	return put, shown
+}
+
+// second returns a function that calls f when it is called for the second time.
+func second(f func()) func() {
+	var once atomic.Bool
+	return func() {
+		if once.Swap(true) {
+			f()
+		}
+	}
 }
 
 // entry returns a fresh entry made now.
@@ -106,55 +137,61 @@ func (l *Loader[K, V]) absent(took, ttl time.Duration) *Entry[V] {
 // Without keep the outcome is not written, but what an absent one leaves behind
 // is deleted.
 func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, keep bool) {
-	r.source = SourceLoaded
-	op := OpCacheSet
+	r.source, r.op = SourceLoaded, OpCacheSet
 	if !keep {
 		if !r.entry.Absent || r.prev == nil && !r.blind {
 			l.land(f, r, err)
 			return
 		}
-		op = OpCacheDelete
+		r.op = OpCacheDelete
+	}
+	if r.pass = l.rest.allows(); r.pass == refused {
+		l.land(f, r, err)
+		return
 	}
 	write, ok := f.Store(r, err, phaseDone, phaseStore, flight.After(flight.Now(), l.opts.CacheTimeout))
-	switch {
-	case !ok: // Close was faster
+	if write {
+		l.fill(f, r)
 		return
-	case !write:
-		l.counts.discarded.Add(1)
-		l.tell(l.opts.Hooks.Discarded, f.Values(0), f.Key(), Event{Op: op})
-		f.Wake(false)
-	default:
-		l.fill(f, op, r.entry)
 	}
-	l.ended(f)
+	l.rest.done(unknown, r.pass)
+	if ok { // else Close was faster
+		l.counts.discarded.Add(1)
+		l.tellFlight(l.opts.Hooks.Discarded, f, Event{Op: r.op})
+		f.Wake(false, nil)
+		l.ended(f)
+	}
 }
 
 // fill writes the entry of a flight and wakes its waiters.
-func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], op Op, e *Entry[V]) {
-	// Bare values cannot say that there is none: an absent entry deletes the key.
-	holds := op == OpCacheSet && (l.plain == nil || !e.Absent)
-	stored := false
+func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
+	defer l.ended(f)
 	defer f.Remove()
-	func() {
-		defer f.Stored(func(r *ride[K, V]) { r.stored = stored })
-		stored = l.putFlight(f, op, e) && holds
+	put := Event{Op: r.op, Err: errExited} // unless the cache returns
+	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
+	defer func() { // also if the cache ends this goroutine
+		ctx.End()
+		l.filled(f, r, put)
 	}()
-	f.Wake(stored)
-	if stored {
-		_ = l.settle(f.Values(0), f.Key()) // told to the hook; the callers have their value
-	}
+	l.life.again()
+	put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, func() {
+		f.Stored()
+		l.life.leave()
+	})
 }
 
-// putFlight writes to the cache for a flight, unless the cache rests.
-func (l *Loader[K, V]) putFlight(f *flight.Flight[K, ride[K, V]], op Op, e *Entry[V]) bool {
-	if l.life.over.Load() || !l.rest.allows() {
-		return false
-	}
-	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
-	defer ctx.End()
-	took, err := l.put(ctx, f.Key(), op, e)
+// filled goes on after the write: it wakes the waiters and waits until the cache
+// shows the entry.
+func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r ride[K, V], put Event) {
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
-		l.judge(f.Values(0), Event{Op: op, Err: err, Took: took}, f.Key())
+		l.judgeFlight(f, put, r.pass)
 	}
-	return err == nil
+	// Bare values cannot say that there is none: an absent entry deletes the key.
+	stored := put.Err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)
+	f.Wake(stored, func(r *ride[K, V]) { r.stored = stored })
+	if stored {
+		if shown := l.settle(f.Values(0), f.Key()); shown.Err != nil {
+			l.judgeFlight(f, shown, usual) // the callers have their value
+		}
+	}
 }

@@ -27,12 +27,21 @@ type guardKey struct{}
 // goroutine: nested guards cost one goroutine together. A context with a
 // deadline of its own in between has another channel and is watched anew.
 func Do[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
+	return DoThen(ctx, fn, func() {})
+}
+
+// DoThen is [Do] that calls then once, when fn has returned, also if that is
+// after DoThen has, or will not be called. Else it is called before DoThen
+// returns.
+func DoThen[T any](ctx context.Context, fn func(context.Context) (T, error), then func()) (T, error) {
 	if ctx.Err() != nil {
+		then()
 		var zero T
 		return zero, context.Cause(ctx)
 	}
 	done := ctx.Done()
 	if done == nil || ctx.Value(guardKey{}) == done {
+		defer then()
 		return protect(ctx, fn)
 	}
 	// Room for one, so that a call that was left behind can end.
@@ -40,6 +49,7 @@ func Do[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, err
 	go func() {
 		r := result[T]{err: errGoexit}
 		defer func() { landed <- r }()
+		defer then()
 		r.value, r.err = protect(context.WithValue(ctx, guardKey{}, done), fn)
 	}()
 	select {

@@ -256,10 +256,14 @@ func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
 }
 
 // Wake wakes everybody if that was not done yet, once the outcome is published.
-func (f *Flight[K, V]) Wake(keep bool) {
+// last, if it is not nil, changes the value before.
+func (f *Flight[K, V]) Wake(keep bool, last func(v *V)) {
 	f.shard.mu.Lock()
 	var notify *notice
 	if !f.woken {
+		if last != nil {
+			last(&f.value)
+		}
 		notify = f.wakeLocked(keep)
 	}
 	f.shard.mu.Unlock()

@@ -115,7 +115,7 @@ func (s *stress) lead(f *Flight[int, int], key, took int, stores bool) {
 	if stores {
 		if store, _ := f.Store(key, nil, 0, 1, 0); store {
 			s.write(key, took)
-			f.Stored(func(*int) {})
+			f.Stored()
 		}
 	}
 	f.Land(key, nil, false)

@@ -195,7 +195,7 @@ func TestFirstOutcomeStands(t *testing.T) {
 		if _, ok := f.Land(2, errors.New("late"), false); ok {
 			t.Error("a second Land took place")
 		}
-		f.Wake(false)
+		f.Wake(false, nil)
 		f.Update(func(v *int) { *v = 3 })
 		f.Notify(func() { calls++ })
 		if v, err := f.Outcome(); v != 1 || err != nil || calls != 2 {

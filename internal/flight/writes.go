@@ -35,16 +35,11 @@ func (f *Flight[K, V]) storeLocked(v V, err error, from, to uint8, alarm int64) 
 	return true, true
 }
 
-// Stored ends the fill that Store registered. It runs last, which changes the
-// value, under the same lock.
-func (f *Flight[K, V]) Stored(last func(v *V)) {
-	s := f.shard
-	s.mu.Lock()
-	if !f.woken {
-		last(&f.value)
-	}
-	s.endLocked(f.key)
-	s.mu.Unlock()
+// Stored ends the fill that Store registered.
+func (f *Flight[K, V]) Stored() {
+	f.shard.mu.Lock()
+	f.shard.endLocked(f.key)
+	f.shard.mu.Unlock()
 }
 
 // BeginWrite detaches the flight of key and waits for its turn to write. It

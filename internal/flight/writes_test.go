@@ -71,13 +71,13 @@ func TestWritesOfAKeyAreInOrder(t *testing.T) {
 			t.Error("the write did not wait for the fill")
 		default:
 		}
-		f.Stored(func(v *int) { *v = 2 })
+		f.Stored()
 		if err := <-begun; err != nil {
 			t.Error(err)
 		}
-		f.Wake(true)
+		f.Wake(true, func(v *int) { *v = 2 })
 		if v, _ := f.Outcome(); v != 2 {
-			t.Errorf("outcome %d, want what Stored made of it, 2", v)
+			t.Errorf("outcome %d, want what Wake made of it, 2", v)
 		}
 	})
 }
@@ -141,7 +141,7 @@ func TestFlightStartedDuringAWriteIsDetached(t *testing.T) {
 		if store, ok := after.Store(1, nil, 0, 1, 0); !store || !ok {
 			t.Errorf("Store after the write = %v, %v; want true, true", store, ok)
 		}
-		after.Stored(func(*int) {})
+		after.Stored()
 		after.Land(1, nil, false)
 	})
 }
@@ -157,10 +157,11 @@ func TestStoreHasAnAlarm(t *testing.T) {
 		time.Sleep(time.Hour)
 		b.wantRings(t, 1)
 		b.wantLast(t, at)
-		f.Wake(true)
-		f.Stored(func(v *int) { *v = 2 })
+		f.Wake(true, nil)
+		f.Wake(true, func(v *int) { *v = 2 })
 		if v, _ := f.Outcome(); v != 1 {
-			t.Errorf("Stored changed a woken flight's value to %d", v)
+			t.Errorf("Wake changed a woken flight's value to %d", v)
 		}
+		f.Stored()
 	})
 }
