@@ -205,3 +205,17 @@ func TestContract_C5_AbandonedLoadsCount(t *testing.T) {
 		}
 	})
 }
+
+func TestContract_F3_AStaleValueInPlaceOfAnErrorIsStored(t *testing.T) {
+	both(t, "F3", corral.Options{TTL: time.Second, StaleIfError: time.Hour}, func(t *testing.T, l *corral.Loader[string, int]) {
+		var s source
+		get(t, l, "k", s.load)
+		time.Sleep(time.Minute)
+		s.fail(errSource)
+		r, err := l.Lookup(t.Context(), "k", s.load)
+		want(t, "Lookup", r.Value, err, 1, nil)
+		if !r.Stored {
+			t.Error("the result says that the cache does not hold it")
+		}
+	})
+}

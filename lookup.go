@@ -209,7 +209,7 @@ func (l *Loader[K, V]) landed(f *flight.Flight[K, ride[K, V]], role flight.Role)
 	}
 	r := l.result(o.entry, source)
 	r.waited, r.stale = !o.read, o.prev != nil
-	if r.waited {
+	if r.waited && o.failure == nil {
 		r.Stored = o.stored
 	}
 	return r, err
