@@ -333,3 +333,20 @@ func TestContract_C8_AHookDelaysNoOtherKey(t *testing.T) {
 		}
 	})
 }
+
+func TestContract_H_AListenerThatHeardForLongIsRunAgainSoon(t *testing.T) {
+	bubble(t, "H", func(t *testing.T) {
+		c := &listening{newFar(), make(chan func(...string), 1), make(chan error)}
+		newLoader[string, int](t, c, corral.Options{TTL: time.Minute})
+		for range 10 {
+			<-c.drops
+			c.ended <- errDown
+		}
+		<-c.drops
+		time.Sleep(time.Hour)
+		c.ended <- errDown
+		start := time.Now()
+		<-c.drops
+		wantTook(t, "the pause", start, 100*time.Millisecond)
+	})
+}

@@ -21,6 +21,9 @@ func (l *Loader[K, V]) listen(listener Listener[K]) {
 			if ctx.Err() != nil {
 				return
 			}
+			if time.Since(start) > restMax { // it heard meanwhile
+				pause = restMin
+			}
 			var none K
 			l.tell(l.opts.Hooks.CacheError, ctx, none, Event{Op: OpCacheListen, Err: err, Took: time.Since(start)})
 			select {
