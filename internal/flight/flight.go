@@ -109,20 +109,19 @@ func (f *Flight[K, V]) Wait(ctx context.Context, role Role, early <-chan struct{
 		}
 		defer n.unwait(&f.ctx.node)
 	}
-	if ctx.Done() == nil && early == nil {
+	switch {
+	case early != nil:
+		return f.waitEarly(ctx, role, early)
+	case ctx.Done() == nil:
 		<-f.done
 		return Landed
 	}
-	select {
+	select { // a case less than waitEarly has: it costs, even with a nil channel
 	case <-f.done:
 		return Landed
 	case <-ctx.Done():
 		f.leave(role)
 		return Left
-	case <-early:
-		f.last()
-		f.leave(role)
-		return Soon
 	}
 }
 
@@ -134,6 +133,7 @@ func (f *Flight[K, V]) waitEarly(ctx context.Context, role Role, early <-chan st
 		f.leave(role)
 		return Left
 	case <-early:
+		f.last()
 		f.leave(role)
 		return Soon
 	}
