@@ -18,7 +18,7 @@ type Hooks struct {
 	Miss       func(ctx context.Context, e Event) // a call waits for a load
 	Load       func(ctx context.Context, e Event) // a load or refresh ended: Took and Err
 	Dropped    func(ctx context.Context, e Event) // a refresh was not started because MaxRefreshes were running
-	Discarded  func(ctx context.Context, e Event) // a loaded value was not stored because a Delete or Set came
+	Discarded  func(ctx context.Context, e Event) // a loaded value was not stored because another write of the key came or was under way
 	CacheError func(ctx context.Context, e Event) // a call of the cache failed: Op and Err
 }
 

@@ -177,9 +177,10 @@ func (l *Loader[K, V]) InFlight() iter.Seq2[K, Flight] {
 func (l *Loader[K, V]) Stats() Stats { return l.counts.snapshot() }
 
 // Close refuses new calls with [ErrClosed], cancels background refreshes that
-// nobody waits for, and waits until every other load has landed. If ctx ends
-// first it cancels them, gives their callers ErrClosed, and returns
-// [context.Cause](ctx) without waiting for loads that ignore their context.
+// nobody waits for, and waits until every other load has landed and every call of
+// the cache has returned. If ctx ends first it cancels the loads, gives their
+// callers ErrClosed, and returns [context.Cause](ctx) without waiting for those
+// that ignore their context.
 // Close may be called several times; each waits in the same way. It does not
 // close the cache: stop what calls the Loader, then close the Loader, then the
 // cache, then the source.

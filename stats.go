@@ -21,7 +21,7 @@ type Stats struct {
 	Panics      uint64    // loads that panicked or called runtime.Goexit
 	Absent      uint64    // loads that said ErrNotFound
 	Stuck       uint64    // loads that run on now, past their timeout
-	Discarded   uint64    // loaded values that were not stored because a Delete or Set came
+	Discarded   uint64    // loaded values that were not stored because another write of the key came or was under way
 	LoadTimes   Histogram // how long loads took, whatever they came to; those that timed out count with LoadTimeout
 	Refreshes   uint64    // loads started in the background
 	Dropped     uint64    // refreshes that were not started because MaxRefreshes were running
