@@ -140,8 +140,8 @@ func ExamplePlainCache_Get() {
 	client.Set(ctx, "name:42", "Ann", time.Hour)
 	names := redisadapter.Plain(client, redisadapter.Options[int, string]{Prefix: "name:"})
 	e, err := names.Get(ctx, 42)
-	fmt.Println(e.Value, e.TTL > 0, err)
-	// Output: Ann true <nil>
+	fmt.Println(e.Value, e.Keep > 59*time.Minute, e.LoadedAt.IsZero(), err)
+	// Output: Ann true true <nil>
 }
 
 func ExamplePlainCache_Set() {

@@ -97,9 +97,9 @@ func (c *PlainCache[K, V]) get(ctx context.Context, name string) (b bare[V], err
 	return bare[V]{value: value, life: life, ok: true}, nil
 }
 
-// Get returns the value of key as an entry that is fresh for what is left of
-// its life; nil if there is none. How old it is cannot be told: LoadedAt is when
-// it was read.
+// Get returns the value of key as an entry of unknown age: LoadedAt is zero and
+// Keep is what is left of its life. It returns nil for a miss. The errors are
+// those of GetValue.
 func (c *PlainCache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 	value, life, ok, err := c.GetValue(ctx, key)
 	if err != nil || !ok {
@@ -108,7 +108,7 @@ func (c *PlainCache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], er
 	if life < 0 {
 		life = math.MaxInt64
 	}
-	return &corral.Entry[V]{Value: value, LoadedAt: time.Now(), TTL: life, Keep: life}, nil
+	return &corral.Entry[V]{Value: value, Keep: life}, nil
 }
 
 // SetValue stores value for life, in whole milliseconds, rounded up. If life is

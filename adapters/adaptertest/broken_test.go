@@ -201,6 +201,11 @@ func TestBrokenPlainCachesAreCaught(t *testing.T) {
 				return b.PlainCache.SetValue(ctx, key, value, life)
 			}
 		}},
+		{"an entry that was just loaded", "plain-entry", func(b *bare) {
+			b.returned = func(e *entry) { e.LoadedAt, e.TTL = time.Now(), e.Keep }
+		}},
+		{"an entry whose Keep is lost", "plain-entry", func(b *bare) { b.returned = func(e *entry) { e.Keep = 0 } }},
+		{"an entry without an end", "plain-entry", func(b *bare) { b.returned = func(e *entry) { e.Keep = math.MaxInt64 } }},
 		{"no end is no life", "plain-endless", func(b *bare) {
 			b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
 				v, life, ok, err := b.PlainCache.GetValue(ctx, key)

@@ -27,6 +27,14 @@ func plainClauses[K comparable, V any]() []clause[K, V] {
 			check: checkPlainLife[K, V],
 		},
 		{
+			name:  "plain-entry",
+			rule:  "Get of a bare value returns an entry with a zero LoadedAt and what is left of the value's life as Keep.",
+			why:   "Nobody knows when the value was loaded. An entry that says it was just now is fresh again in every cache to which it is copied.",
+			cause: "time.Now as LoadedAt; the life passed on as TTL; Get and GetValue written apart from each other.",
+			when:  plainly[K, V],
+			check: checkPlainEntry[K, V],
+		},
+		{
 			name:  "plain-endless",
 			rule:  "A value that has no end has a life below zero.",
 			why:   "A life of zero makes every value that another program wrote without an end stale at once.",
@@ -59,6 +67,23 @@ func checkPlainLife[K comparable, V any](p *probe[K, V]) {
 	for _, none := range []time.Duration{0, -1, math.MinInt64} {
 		p.setValue(p.Key(3), p.Value(3), none)
 		p.wantMiss(p.Key(3), "after SetValue with a life of "+none.String())
+	}
+}
+
+func checkPlainEntry[K comparable, V any](p *probe[K, V]) {
+	start := time.Now()
+	p.setValue(p.Key(0), p.Value(0), p.life())
+	p.sleep(p.life() / 4)
+	most := p.life() - p.life()/4 + p.Granularity
+	e := p.get(p.Key(0))
+	least := p.life() - time.Since(start) - p.Granularity
+	switch {
+	case e == nil:
+		p.failf("%s missed, want an entry", call("Get", p.Key(0)))
+	case !e.LoadedAt.IsZero():
+		p.failf("%s returned an entry with LoadedAt %v, want the zero time", call("Get", p.Key(0)), e.LoadedAt)
+	case e.Keep < least || e.Keep > most:
+		p.failf("%s returned an entry with Keep %v, want what is left of the life: %v to %v", call("Get", p.Key(0)), e.Keep, least, most)
 	}
 }
 
