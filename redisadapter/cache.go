@@ -15,7 +15,7 @@ import (
 // write. It is safe for concurrent use. It starts no goroutine that outlives its
 // calls, but for calls that were left behind, and does not close the client.
 type Cache[K comparable, V any] struct {
-	server[K]
+	server server[K]
 	timer
 	envelope bytestore.Envelope[V]
 }
@@ -46,7 +46,7 @@ func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) 
 // needed, a Prefix without braces, a MaxValueBytes within its bounds. It does
 // not ask the server. Every call of a cache that cannot work returns the same
 // error.
-func (c *Cache[K, V]) Check() error { return c.fault }
+func (c *Cache[K, V]) Check() error { return c.server.fault }
 
 // Far returns true: a call is a round trip.
 func (c *Cache[K, V]) Far() bool { return true }
@@ -89,13 +89,13 @@ func (c *Cache[K, V]) set(ctx context.Context, name string, e *corral.Entry[V]) 
 	data, err := c.envelope.Seal(name, e, now)
 	switch {
 	case errors.Is(err, corral.ErrRefused):
-		return c.refuse(ctx, name, err)
+		return c.server.refuse(ctx, name, err)
 	case err != nil:
 		return err
 	}
 	life := stored.Left(e, now.Local)
 	if life == 0 {
-		return c.del(ctx, name)
+		return c.server.del(ctx, name)
 	}
 	return failed("SET", run(ctx, c.timer, true, func(r redis.Cmdable) *redis.StatusCmd {
 		return r.Set(ctx, name, data, px(life))
@@ -105,7 +105,7 @@ func (c *Cache[K, V]) set(ctx context.Context, name string, e *corral.Entry[V]) 
 // Delete removes key from the server.
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error {
 	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
-		return struct{}{}, c.del(ctx, name)
+		return struct{}{}, c.server.del(ctx, name)
 	})
 	return err
 }

@@ -17,9 +17,9 @@ import (
 // safe for concurrent use, starts no goroutine that outlives its calls, but for
 // calls that were left behind, and does not close the client.
 type PlainCache[K comparable, V any] struct {
-	server[K]
-	codec Codec[V]
-	most  int
+	server server[K]
+	codec  Codec[V]
+	most   int
 }
 
 var (
@@ -46,7 +46,7 @@ func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]
 // Check says whether the cache can work: a client, a Key function where one is
 // needed, a MaxValueBytes within its bounds. It does not ask the server. Every
 // call of a cache that cannot work returns the same error.
-func (c *PlainCache[K, V]) Check() error { return c.fault }
+func (c *PlainCache[K, V]) Check() error { return c.server.fault }
 
 // Far returns true: a call is a round trip.
 func (c *PlainCache[K, V]) Far() bool { return true }
@@ -72,7 +72,7 @@ func (c *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life t
 // old value with a life that was never its own. MULTI would cost the server
 // more and gain nothing.
 func (c *PlainCache[K, V]) get(ctx context.Context, name string) (b bare[V], err error) {
-	pipe := c.client.Pipeline()
+	pipe := c.server.client.Pipeline()
 	pttl, get := pipe.PTTL(ctx, name), pipe.Get(ctx, name)
 	_, err = pipe.Exec(ctx)
 	answered(err, pttl, get)
@@ -123,16 +123,16 @@ func (c *PlainCache[K, V]) SetValue(ctx context.Context, key K, value V, life ti
 
 func (c *PlainCache[K, V]) set(ctx context.Context, name string, value V, life time.Duration) error {
 	if life <= 0 {
-		return c.del(ctx, name)
+		return c.server.del(ctx, name)
 	}
 	data, err := stored.Append(c.codec, nil, value)
 	switch {
 	case err != nil:
 		return err
 	case len(data) > c.most:
-		return c.refuse(ctx, name, stored.TooLarge(len(data), c.most))
+		return c.server.refuse(ctx, name, stored.TooLarge(len(data), c.most))
 	}
-	return failed("SET", c.client.Set(ctx, name, data, px(life)).Err())
+	return failed("SET", c.server.client.Set(ctx, name, data, px(life)).Err())
 }
 
 // Set stores the value of e for what is left of its Keep, as SetValue does. An
@@ -151,7 +151,7 @@ func (c *PlainCache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) e
 // Delete removes key from the server.
 func (c *PlainCache[K, V]) Delete(ctx context.Context, key K) error {
 	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
-		return struct{}{}, c.del(ctx, name)
+		return struct{}{}, c.server.del(ctx, name)
 	})
 	return err
 }
