@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/bounded"
 	"github.com/dgraph-io/ristretto/v2"
 )
 
@@ -56,7 +57,7 @@ func (o Options[V]) cost(value V) (cost int64, err error) {
 }
 
 // guard turns a panic of Ristretto, or of a function that its user gave it, into
-// an error.
+// an error whose text does not quote what may be a key or a value.
 func guard(err *error) {
 	p := recover()
 	if p == nil {
@@ -67,5 +68,5 @@ func guard(err *error) {
 		*err = fmt.Errorf("ristrettoadapter: %w", ErrStoreClosed)
 		return
 	}
-	*err = fmt.Errorf("ristrettoadapter: ristretto panicked: %v", p)
+	*err = fmt.Errorf("ristrettoadapter: %w", bounded.Panicked("ristretto", p))
 }

@@ -1,6 +1,7 @@
 package ristrettoadapter_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -193,12 +194,13 @@ func TestCostByRistretto(t *testing.T) {
 }
 
 // The user's functions that panic do so in Ristretto's calls, on our callers'
-// goroutines.
+// goroutines. What they panic with may be a key or a value: the error carries it
+// and does not show it.
 func TestPanicsOfTheUsersFunctions(t *testing.T) {
 	boom := false
 	explode := func() bool {
 		if boom {
-			panic("boom")
+			panic("key of Ann")
 		}
 		return true
 	}
@@ -214,8 +216,12 @@ func TestPanicsOfTheUsersFunctions(t *testing.T) {
 	for call, err := range map[string]error{
 		"Get": err, "Set": c.Set(t.Context(), "k", lasting(2, time.Hour)), "Delete": c.Delete(t.Context(), "k"),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "panicked: boom") {
-			t.Errorf("%s: error is %v, want the panic", call, err)
+		var p *corral.PanicError
+		if !errors.As(err, &p) || p.Value != "key of Ann" || len(p.Stack) == 0 {
+			t.Errorf("%s: error is %v, want a PanicError with value and stack", call, err)
+		}
+		if err != nil && (strings.Contains(err.Error(), "Ann") || !strings.Contains(err.Error(), "panicked with a string")) {
+			t.Errorf("%s: text %q, want the kind of the value and not the value", call, err)
 		}
 	}
 	boom = false

@@ -14,8 +14,14 @@ import (
 //	defer bounded.Recover("the codec", &err)
 func Recover(who string, err *error) {
 	if value := recover(); value != nil {
-		*err = &panicked{who: who, cause: &sharded.PanicError{Value: value, Stack: debug.Stack()}}
+		*err = Panicked(who, value)
 	}
+}
+
+// Panicked is what Recover makes of a recovered value, for who recovers it
+// itself.
+func Panicked(who string, value any) error {
+	return &panicked{who: who, cause: &sharded.PanicError{Value: value, Stack: debug.Stack()}}
 }
 
 // panicked is a panic without its text, which may quote a key or a value and
