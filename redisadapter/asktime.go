@@ -14,19 +14,17 @@ type timer struct {
 	client redis.UniversalClient
 	clock  *clock
 
-	// key is asked for the time where there are many servers, empty where there is
-	// one. All processes have to ask the same, or their entries' ages would differ
-	// by as much as the servers' clocks do.
+	// key is asked for the time where there may be many servers, empty where there
+	// is one. All processes have to ask the same, or their entries' ages would
+	// differ by as much as the servers' clocks do.
 	key string
 }
 
 func newTimer(client redis.UniversalClient, key string) timer {
-	t := timer{client: client, clock: newClock()}
-	switch client.(type) {
-	case *redis.ClusterClient, *redis.Ring:
-		t.key = key
+	if _, one := client.(*redis.Client); one {
+		key = ""
 	}
-	return t
+	return timer{client: client, clock: newClock(), key: key}
 }
 
 // run issues one command, and the question for the time with it if that is due.

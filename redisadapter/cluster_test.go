@@ -3,6 +3,7 @@ package redisadapter_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -101,10 +102,18 @@ func TestManyNodes(t *testing.T) {
 	}
 }
 
+// traced is a client that its user wrapped.
+type traced struct{ redis.UniversalClient }
+
 // One node's clock is asked by all, whichever node holds an entry: nodes whose
-// clocks differ make no entry older or younger.
+// clocks differ make no entry older or younger. Nor does it matter that the type
+// of the client does not tell how many nodes it has.
 func TestManyNodesHaveOneClock(t *testing.T) {
+	kinds := maps.Clone(topologies)
 	for kind, connect := range topologies {
+		kinds["wrapped "+kind] = func(t *testing.T, both nodes) redis.UniversalClient { return traced{connect(t, both)} }
+	}
+	for kind, connect := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, b, both := twoNodes(t)

@@ -30,11 +30,11 @@
 // again now and then in that of a later one; in between it counts with the
 // process's monotonic clock. A step of the process's wall clock changes nothing.
 // While the server's clock is unknown, so is an entry's age, and it counts as
-// stale. On a Cluster or a Ring the clock is that of the node which holds
-// the key "clock" of the prefix, and it is asked with EVAL, since TIME has no key
-// to be sent by. Where the server's rules forbid TIME (or that EVAL), Set
-// returns the server's error, rather than storing entries that can never be
-// fresh.
+// stale. Through any client but a *redis.Client the clock is that of the node
+// which holds the key "clock" of the prefix, and it is asked with EVAL, since
+// TIME has no key to be sent by. Where the server's rules forbid TIME (or that
+// EVAL), Set returns the server's error, rather than storing entries that can
+// never be fresh.
 //
 // # Deadlines
 //
