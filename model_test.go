@@ -158,7 +158,7 @@ func TestContract_W1_W2_RandomSchedules(t *testing.T) {
 
 // The same without a clock to order things: as many calls as the processors can
 // make, for the race detector and for what nobody thought of.
-func TestContract_W1_W2_Stress(t *testing.T) {
+func TestContract_W1_W2_L2_Stress(t *testing.T) {
 	const callers, calls = 16, 1000
 	ops := []string{"GetOrLoad", "GetOrLoad", "GetOrLoad", "GetOrLoad", "Refresh", "Set", "Delete"}
 	ends := []error{nil, nil, nil, nil, corral.ErrNotModified, corral.ErrNotFound, errTooBad}
