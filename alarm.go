@@ -1,0 +1,62 @@
+package corral
+
+import "github.com/corralcache/corral/internal/flight"
+
+// alarm goes on with a flight whose phase took too long.
+func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
+	switch phase {
+	case phaseRead:
+		l.life.again()
+		go l.readTimedOut(f)
+	case phaseSoft:
+		if f.Advance(phaseSoft, phaseLoad, f.Deadline()) {
+			f.Update(func(r *ride[K, V]) {
+				if l.rescues(r.prev) { // else leaving would help nobody
+					close(r.early())
+				}
+			})
+		}
+	case phaseLoad:
+		l.life.again()
+		go l.loadTimedOut(f)
+	case phaseStore:
+		l.life.again()
+		go l.storeTimedOut(f)
+	}
+}
+
+// readTimedOut goes on without the answer of a cache that does not come.
+func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	r, _ := f.Peek()
+	l.guard(f, func() {
+		l.didRead(f, nil, Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass)
+	})
+}
+
+// storeTimedOut wakes the callers of a flight whose write goes on. The flight
+// serves newcomers until that is over.
+func (l *Loader[K, V]) storeTimedOut(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	r, _ := f.Peek()
+	if f.Advance(phaseStore, phaseStored, 0) {
+		l.judgeFlight(f, Event{Op: r.op, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass)
+		f.Wake(true, nil)
+	}
+}
+
+// loadTimedOut lands a flight whose load runs on. It no longer counts in
+// MaxLoads: a source that hangs would otherwise end all loading.
+func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
+	defer l.life.leave()
+	r, _ := f.Peek() // before Close can land the flight with another
+	if f.Advance(phaseLoad, phaseDone, 0) {
+		l.counts.stuck.Add(1)
+		r.slot.release()
+		if f.Abandoned() {
+			l.abandoned(f, r, loaded[V]{err: ErrLoadTimeout, took: l.opts.LoadTimeout})
+			return
+		}
+		l.failed(f, r, ErrLoadTimeout, l.opts.LoadTimeout)
+	}
+}
