@@ -24,6 +24,11 @@ const (
 	// drift is by how much a sample's error grows with its age: 1 in 10,000.
 	drift = 10_000
 
+	// leap is by how much the wall clock may run away from the monotonic one
+	// before a sample is renewed. A machine that was suspended wakes with a
+	// monotonic clock that stood still, and would take old entries for fresh ones.
+	leap = time.Second
+
 	// resolution is how exact the server tells the time.
 	resolution = time.Microsecond
 )
@@ -54,6 +59,7 @@ type clock struct {
 	mu      sync.Mutex
 	known   bool          // guarded by mu, as all below
 	best    sample        // if known
+	ahead   time.Duration // by how much the wall clock had gained when best was learnt
 	resting time.Duration // nobody asks until then
 }
 
@@ -75,10 +81,21 @@ func (c *clock) now() bytestore.Instant {
 // what they read for stale. Later one is enough, and after a failure none does
 // for a while.
 func (c *clock) due(write bool) bool {
-	since := time.Since(c.base)
+	now := time.Now()
+	return c.dueAt(now.Sub(c.base), c.gained(now), write)
+}
+
+// gained returns how much further than the monotonic clock the wall clock went
+// since base.
+func (c *clock) gained(now time.Time) time.Duration {
+	return now.Round(0).Sub(c.base.Round(0)) - now.Sub(c.base)
+}
+
+func (c *clock) dueAt(since, ahead time.Duration, write bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if since < c.resting || c.known && since-c.best.at < c.goodLocked(write) {
+	good := since-c.best.at < c.goodLocked(write) && (ahead-c.ahead).Abs() < leap
+	if since < c.resting || c.known && good {
 		return false
 	}
 	if c.known {
@@ -120,7 +137,7 @@ func (c *clock) learn(sent, got, at time.Time) error {
 	if c.known {
 		next = c.best.take(next)
 	}
-	c.best, c.known = next, true
+	c.best, c.ahead, c.known = next, c.gained(got), true
 	return nil
 }
 

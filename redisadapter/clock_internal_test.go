@@ -111,6 +111,31 @@ func TestClockAsksAgainAfterASlowAnswer(t *testing.T) {
 	})
 }
 
+// F10: a machine that was suspended, or whose wall clock was set, asks again, once.
+func TestClockAsksAgainAfterALeap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		now := time.Now()
+		if err := c.learn(now, now, now); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			ahead time.Duration
+			want  bool
+		}{{0, false}, {leap - 1, false}, {1 - leap, false}, {leap, true}, {time.Hour, false}} {
+			if got := c.dueAt(time.Millisecond, step.ahead, false); got != step.want {
+				t.Errorf("%v ahead: due is %v, want %v", step.ahead, got, step.want)
+			}
+		}
+		if !c.dueAt(time.Millisecond+soon, -time.Hour, false) {
+			t.Error("a clock that was set back does not ask")
+		}
+	})
+	if gained := newClock().gained(time.Now()); gained.Abs() > leap/2 {
+		t.Errorf("the wall clock gained %v at once", gained)
+	}
+}
+
 func TestClockRefusesTimesThatAreNone(t *testing.T) {
 	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1, 0), time.Unix(1<<40, 0), time.Unix(1<<62, 0)} {
 		c := newClock()

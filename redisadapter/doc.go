@@ -28,7 +28,9 @@
 // The processes that share a Redis agree on its clock, not on theirs. The
 // adapter learns it with TIME, in the round trip of its first command, and
 // again now and then in that of a later one; in between it counts with the
-// process's monotonic clock. A step of the process's wall clock changes nothing.
+// process's monotonic clock. A step of the process's wall clock changes no age,
+// but has it ask again: the machine may have been suspended, when the monotonic
+// clock stands still.
 // While the server's clock is unknown, so is an entry's age, and it counts as
 // stale. Through any client but a *redis.Client the clock is that of the node
 // which holds the key "clock" of the prefix, and it is asked with EVAL, since
