@@ -31,6 +31,7 @@
 // process's monotonic clock. A step of the process's wall clock changes no age,
 // but has it ask again: the machine may have been suspended, when the monotonic
 // clock stands still.
+//
 // While the server's clock is unknown, so is an entry's age, and it counts as
 // stale. Through any client but a *redis.Client the clock is that of the node
 // which holds the key "clock" of the prefix, and it is asked with EVAL, since

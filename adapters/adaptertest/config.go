@@ -112,7 +112,24 @@ func (cfg Config[K, V]) complete() (Config[K, V], error) {
 	if cfg.Equal == nil {
 		cfg.Equal = equal[V]
 	}
-	return cfg, nil
+	return cfg, cfg.tellsApart()
+}
+
+// tellsApart fails for keys or values that are all the same: with them every
+// cache would pass.
+func (cfg *Config[K, V]) tellsApart() error {
+	switch {
+	case cfg.Key(0) == cfg.Key(1):
+		return same[K]("Key")
+	case cfg.Equal(cfg.Value(0), cfg.Value(1)):
+		return same[V]("Value")
+	}
+	return nil
+}
+
+func same[T any](field string) error {
+	return fmt.Errorf("adaptertest: Config.%s returns the same %v for 0 and 1: it must make a different one for each number",
+		field, reflect.TypeFor[T]())
 }
 
 func needs[T any](field string) error {

@@ -44,6 +44,7 @@ func TestRunReportsByClause(t *testing.T) {
 func TestConfigThatCannotWork(t *testing.T) {
 	type user struct{ id int }
 	someCache := func(*testing.T) corral.Cache[user, user] { return nil }
+	each, one := func(n int) user { return user{n} }, func(int) user { return user{7} }
 	for _, tt := range []struct {
 		cfg  Config[user, user]
 		want string
@@ -53,7 +54,10 @@ func TestConfigThatCannotWork(t *testing.T) {
 		{Config[user, user]{New: someCache, Linger: -1}, "adaptertest: Config.Linger is -1ns: it must not be below zero, and zero if Plain"},
 		{Config[user, user]{New: someCache, Linger: 1, Plain: true}, "adaptertest: Config.Linger is 1ns: it must not be below zero, and zero if Plain"},
 		{Config[user, user]{New: someCache}, "adaptertest: Config.Key is nil: it must make a different adaptertest.user for each number"},
-		{Config[user, user]{New: someCache, Key: func(n int) user { return user{n} }}, "adaptertest: Config.Value is nil: it must make a different adaptertest.user for each number"},
+		{Config[user, user]{New: someCache, Key: each}, "adaptertest: Config.Value is nil: it must make a different adaptertest.user for each number"},
+		{Config[user, user]{New: someCache, Key: one, Value: each}, "adaptertest: Config.Key returns the same adaptertest.user for 0 and 1: it must make a different one for each number"},
+		{Config[user, user]{New: someCache, Key: each, Value: one}, "adaptertest: Config.Value returns the same adaptertest.user for 0 and 1: it must make a different one for each number"},
+		{Config[user, user]{New: someCache, Key: each, Value: each, Equal: func(user, user) bool { return true }}, "adaptertest: Config.Value returns the same adaptertest.user for 0 and 1: it must make a different one for each number"},
 	} {
 		if _, err := tt.cfg.complete(); err == nil || err.Error() != tt.want {
 			t.Errorf("error %v, want %s", err, tt.want)

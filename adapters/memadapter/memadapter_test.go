@@ -12,7 +12,7 @@ import (
 	"github.com/corralcache/corral/adapters/memadapter"
 )
 
-func TestConformance(t *testing.T) {
+func TestContract_A6_Conformance(t *testing.T) {
 	t.Run("entries", func(t *testing.T) {
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			New: func(*testing.T) corral.Cache[string, string] { return memadapter.New[string, string]() },
