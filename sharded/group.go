@@ -55,6 +55,8 @@ type Result[V any] struct {
 //
 // Callers share the value: if it is a pointer, slice or map they share what is
 // behind it.
+//
+// [NewGroup] makes one. Every call of the zero Group returns an error.
 type Group[K comparable, V any] struct {
 	table *flight.Table[K, V]
 	err   error // what is wrong with the Options; every call returns it
@@ -137,6 +139,8 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 // locate returns the shard of key, or what is wrong with the call.
 func (g *Group[K, V]) locate(ctx context.Context, key K, fn bool) (*flight.Shard[K, V], error) {
 	switch {
+	case g.table == nil:
+		return nil, errors.New("sharded: the Group was not made with NewGroup")
 	case g.err != nil:
 		return nil, g.err
 	case ctx == nil:
@@ -210,6 +214,9 @@ func (g *Group[K, V]) DoChan(ctx context.Context, key K, fn func(context.Context
 // Forget makes the next call for key start a load of its own, though one may be
 // running. Who waits for that one still gets its result.
 func (g *Group[K, V]) Forget(key K) {
+	if g.table == nil {
+		return
+	}
 	if s, ok := g.table.Locate(key); ok {
 		g.table.Detach(s, key)
 	}
@@ -219,6 +226,9 @@ func (g *Group[K, V]) Forget(key K) {
 // it tells of one was true at a moment during the iteration.
 func (g *Group[K, V]) InFlight() iter.Seq2[K, Flight] {
 	return func(yield func(K, Flight) bool) {
+		if g.table == nil {
+			return
+		}
 		for key, info := range g.table.InFlight() {
 			if !yield(key, Flight(info)) {
 				return
@@ -236,6 +246,9 @@ type Shard struct {
 
 // Shards returns the load of every shard.
 func (g *Group[K, V]) Shards() []Shard {
+	if g.table == nil {
+		return nil
+	}
 	loads := g.table.Loads()
 	shards := make([]Shard, len(loads))
 	for i, load := range loads {

@@ -23,6 +23,10 @@ func TestBadInputIsAnErrorThatNamesIt(t *testing.T) {
 	g := newGroup(sharded.Options[string]{})
 	wantError(t, g, nil, one, "sharded: the context is nil")
 	wantError(t, g, context.Background(), nil, "sharded: the function is nil")
+	wantError(t, new(group), context.Background(), one, "sharded: the Group was not made with NewGroup")
+	if all := new(group).Shards(); len(all) != 0 {
+		t.Errorf("the zero Group has %d shards", len(all))
+	}
 }
 
 func wantError(t *testing.T, g *group, ctx context.Context, fn load, want string) {
