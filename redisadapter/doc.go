@@ -9,8 +9,8 @@
 //
 // # Cost
 //
-// A hit is one GET; of a Plain cache, PTTL and GET in one round trip. Keeping is
-// one SET, which carries the life: no key is ever written without one.
+// A hit is one GET; of a Plain cache, PTTL and GET in one round trip. A value is
+// stored by one SET, which carries its life: no key is ever written without one.
 //
 // # Keys
 //

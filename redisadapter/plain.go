@@ -30,6 +30,10 @@ var (
 
 // Plain returns a cache of bare values over client. Whether the parts fit is
 // what [PlainCache.Check] says, which [corral.New] asks.
+//
+// To a Loader a value is fresh for what is left of its life, less the longer of
+// StaleFor and StaleIfError: one that others wrote with a shorter life is stale
+// at once, one without an end always fresh.
 func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) *PlainCache[K, V] {
 	return &PlainCache[K, V]{
 		server: server[K]{

@@ -22,6 +22,10 @@ type PlainCache[K Key, V any] struct {
 // values stay as they are. A nil c is reported by [PlainCache.Check] and by
 // every call.
 //
+// To a Loader a value is fresh for what is left of its life, less the longer of
+// StaleFor and StaleIfError: one that others wrote with a shorter life is stale
+// at once, one without an end always fresh.
+//
 // A ristretto.Config.ShouldUpdate that refuses a value makes SetValue fail with
 // [corral.ErrRefused] and deletes the value that was there.
 func Plain[K Key, V any](c *ristretto.Cache[K, V], opts Options[V]) *PlainCache[K, V] {

@@ -17,10 +17,15 @@ import (
 //   - Get returns ok false for a key that is not there. The bytes are neither
 //     changed nor kept; the store does not change them either.
 //   - Set stores value, which is its own from then on, for life, which is above
-//     zero. A store that cannot end lives may ignore it: what has outlived its
-//     Keep is not served. A nil error says that the next Get finds the value,
-//     unless the store evicted it.
+//     zero and up to 292 years. A store that counts in seconds rounds it up, one
+//     that knows no such life takes its longest, and one that cannot end lives
+//     may ignore it: what has outlived its Keep is not served. A nil error says
+//     that the next Get finds the value, unless the store evicted it.
 //   - Delete of a key that is not there is no error.
+//
+// A key is any text, of any length. A store that is particular, as memcached is
+// with spaces and with more than 250 bytes, is given a hash of it: the envelope
+// tells if two keys meet.
 //
 // A method should return soon after ctx ended. If it does not, its caller goes on
 // without it and the call's goroutine waits for it; if it panics, the caller
