@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/stored"
 	"github.com/dgraph-io/ristretto/v2"
 )
 
@@ -143,13 +144,8 @@ func (s *store[K, S]) stats() Stats {
 	return Stats{Refused: s.refused.Load(), Contended: s.contended.Load(), Swept: s.swept.Load()}
 }
 
-// left is how much of e's Keep remains; all of it if e's age is unknown.
-func left[V any](e *corral.Entry[V]) time.Duration {
-	if e.LoadedAt.IsZero() || e.Keep <= 0 {
-		return e.Keep
-	}
-	return e.Keep - max(0, time.Since(e.LoadedAt))
-}
+// left is how much of e's Keep remains.
+func left[V any](e *corral.Entry[V]) time.Duration { return stored.Left(e, time.Now()) }
 
 // dead says whether e may go, now that its time should be over. An entry of
 // unknown age has no time of its own to ask.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/stored"
 )
 
 var errNilEntry = errors.New("memadapter: the entry is nil")
@@ -48,7 +49,7 @@ func (c *Cache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error {
 	if e == nil {
 		return errNilEntry
 	}
-	c.store.set(key, e, left(e))
+	c.store.set(key, e, stored.Left(e, time.Now()))
 	return nil
 }
 
@@ -56,13 +57,4 @@ func (c *Cache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error {
 func (c *Cache[K, V]) Delete(_ context.Context, key K) error {
 	c.store.delete(key)
 	return nil
-}
-
-// left is how much of e's Keep remains. The age is clamped at zero: an entry
-// from a process whose clock runs ahead is not kept longer for it.
-func left[V any](e *corral.Entry[V]) time.Duration {
-	if e.LoadedAt.IsZero() || e.Keep <= 0 {
-		return e.Keep
-	}
-	return e.Keep - max(0, time.Since(e.LoadedAt))
 }

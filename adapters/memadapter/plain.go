@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/stored"
 )
 
 // PlainCache holds bare values, each for a life of its own. Its zero value is
@@ -54,7 +55,7 @@ func (c *PlainCache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) err
 	case e.Absent:
 		c.store.delete(key)
 	default:
-		c.store.set(key, e.Value, left(e))
+		c.store.set(key, e.Value, stored.Left(e, time.Now()))
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package stored is what adapters over stores of bytes have in common: how keys
-// become text, codecs given by users are run, and lives are counted.
+// Package stored is what adapters have in common: how lives are counted, and,
+// over stores of bytes, how keys become text and codecs given by users are run.
 package stored
 
 import (

@@ -7,8 +7,9 @@ import (
 )
 
 // Left returns how long the store still has to hold e; zero if it has no more
-// to. The age of an entry from the future is zero: clocks disagree, and no
-// entry lives longer for it than it was meant to.
+// to. An entry of unknown age is held for all of its Keep. The age of an entry
+// from the future is zero: clocks disagree, and no entry lives longer for it
+// than it was meant to.
 func Left[V any](e *corral.Entry[V], now time.Time) time.Duration {
 	if e.LoadedAt.IsZero() {
 		return max(e.Keep, 0)
