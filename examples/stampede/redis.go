@@ -15,6 +15,19 @@ import (
 // embedded is the -redis that needs no server.
 const embedded = "embedded"
 
+// checkRedis says what is wrong with an address before the show begins, not when
+// it is the Loader's turn.
+func checkRedis(address string) error {
+	if address == "" || address == embedded {
+		return nil
+	}
+	_, closing, err := openRedis(address)
+	if err == nil {
+		closing()
+	}
+	return err
+}
+
 // openRedis opens a cache in the Redis at address. Its keys have a prefix of
 // this moment, so that no earlier run is found there, and end by themselves
 // within seconds.

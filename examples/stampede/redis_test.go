@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"testing"
@@ -26,14 +27,19 @@ func TestOpenRedis(t *testing.T) {
 	}
 }
 
-func TestOpenRedisUnreachable(t *testing.T) {
+func TestRedisUnreachable(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	if _, _, err := openRedis(address); err == nil || !strings.Contains(err.Error(), "-redis "+address) {
+	var out bytes.Buffer
+	s := &show{options: options{redis: address}, out: &out, open: openPipe}
+	if err := s.run(t.Context()); err == nil || !strings.Contains(err.Error(), "-redis "+address) {
 		t.Errorf("error %v, want one that names -redis %s", err, address)
+	}
+	if out.Len() > 0 {
+		t.Errorf("the show began:\n%s", out.String())
 	}
 }

@@ -63,6 +63,9 @@ func (s *show) performer(name string) performer {
 // run performs, and keeps the events if they are wanted, also those of a show
 // that failed: that is when they are looked at.
 func (s *show) run(ctx context.Context) error {
+	if err := checkRedis(s.redis); err != nil {
+		return err
+	}
 	if s.json == "" {
 		return s.perform(ctx)
 	}
