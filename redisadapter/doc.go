@@ -50,4 +50,11 @@
 //
 // A Set or Delete that was left behind, or whose reply was lost, may still be
 // carried out.
+//
+// # Replicas
+//
+// What is deleted or replaced on the master is still read from a replica for a
+// while. A client that reads from replicas (ReadOnly, RouteByLatency,
+// RouteRandomly, ReplicaOnly) serves deleted values, and no adapter can tell: use
+// one that does not where a Delete must be final.
 package redisadapter
