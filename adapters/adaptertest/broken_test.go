@@ -43,89 +43,91 @@ func wantFallen[K comparable, V any](t *testing.T, clause string, cfg Config[K, 
 	t.Log(said)
 }
 
+var brokenCaches = []struct {
+	name, clause string
+	cache        func() cache
+}{
+	{"error for a miss", "miss", errorForMiss},
+	{"entry for a miss", "miss", entryForMiss},
+	{"Set does nothing", "set-then-get", setNothing},
+	{"Set shows up late", "set-then-get", setLate},
+	{"LoadTime lost", "set-then-get", func() cache { return storing(func(e *entry) { e.LoadTime = 0 }) }},
+	{"TTL in seconds", "set-then-get", func() cache {
+		return storing(func(e *entry) { e.TTL = e.TTL.Truncate(time.Second) })
+	}},
+	{"Keep lost", "set-then-get", func() cache { return storing(func(e *entry) { e.Keep = e.TTL }) }},
+	{"LoadedAt is when it was set", "keep-from-load", func() cache {
+		return storing(func(e *entry) { e.LoadedAt = time.Now() })
+	}},
+	{"monotonic clock lost", "monotonic-clock", func() cache {
+		return storing(func(e *entry) { e.LoadedAt = e.LoadedAt.Round(0) })
+	}},
+	{"zero time through nanoseconds", "unknown-age", func() cache {
+		return storing(func(e *entry) { e.LoadedAt = time.Unix(0, e.LoadedAt.UnixNano()) })
+	}},
+	{"Absent lost", "absent", func() cache { return storing(func(e *entry) { e.Absent = false }) }},
+	{"absent entries not stored", "absent", dropAbsent},
+	{"Set writes to the entry", "shared-entry", setWrites},
+	{"Get reuses its entry", "shared-entry", getReuses},
+	{"zero value is a miss", "zero-value", zeroIsMiss},
+	{"absent is a reserved value", "odd-values", sentinel},
+	{"bytes that are not UTF-8 lost", "odd-values", func() cache {
+		return storing(func(e *entry) { e.Value = strings.ToValidUTF8(e.Value, "?") })
+	}},
+	{"first Set wins", "overwrite", firstWins},
+	{"Delete does nothing", "delete", deleteNothing},
+	{"Delete shows the old value for a while", "delete", deleteLate},
+	{"a Set under way lands after Delete", "delete", setOvertakes},
+	{"error for Delete of a missing key", "delete-missing", deleteMissing},
+	{"tombstone takes later Sets", "set-after-delete", tombstone},
+	{"keys cut to 12 bytes", "keys", func() cache {
+		return keyed(func(k string) string { return k[:min(12, len(k))] })
+	}},
+	{"keys end at NUL", "keys", func() cache {
+		return keyed(func(k string) string { k, _, _ = strings.Cut(k, "\x00"); return k })
+	}},
+	{"keys trimmed", "keys", func() cache { return keyed(strings.TrimSpace) }},
+	{"Delete by prefix", "keys", deletePrefix},
+	{"panic on the empty key", "keys", func() cache {
+		return keyed(func(k string) string { return k[:1] + k[1:] })
+	}},
+	{"kept for ever", "keep", func() cache {
+		return keeping(func(time.Duration) time.Duration { return math.MaxInt64 })
+	}},
+	{"Keep rounded down to seconds", "keep", func() cache {
+		return keeping(func(d time.Duration) time.Duration { return d.Truncate(time.Second) })
+	}},
+	{"half a second becomes an hour", "keep", func() cache {
+		return keeping(func(d time.Duration) time.Duration {
+			if d < time.Second {
+				return time.Hour
+			}
+			return d
+		})
+	}},
+	{"kept for TTL", "keep-from-load", func() cache { return keepingTTL() }},
+	{"Keep from Set", "keep-from-load", keepFromSet},
+	{"entry that is over is not written", "keep-from-load", overIsIgnored},
+	{"Keep overflows", "huge-keep", overflow},
+	{"one scratch for all Sets", "concurrent-reads", scratch},
+	{"a slow Get fills a near copy after Delete", "concurrent-reads", lateFill},
+	{"Sets dropped when contended", "concurrent-writes", dropContended},
+	{"hang on an ended context", "ended-context", hangEnded},
+	{"nothing done on an ended context, without error", "ended-context", nothingEnded},
+	{"broken by an ended context", "ended-context", brokenByEnded},
+	{"Far changes", "far", func() cache { return &fickle{faulty: mem()} }},
+	{"far and does not say so", "far", func() cache { s := newServer(); s.hasNoFar = true; return s }},
+	{"Settle does not settle", "settle", func() cache { return &hasty{faulty: setLate().(*faulty)} }},
+	{"Settle fails without a Set", "settle", func() cache { return &forgetful{faulty: mem()} }},
+	{"Check fails", "check", func() cache { return &anxious{faulty: mem()} }},
+	{"Listen does not end", "listen", func() cache { return &deaf{faulty: mem()} }},
+	{"a goroutine for each Set", "goroutines", goroutinePerSet},
+	{"plain and Config does not say so", "plain", func() cache { return plain() }},
+}
+
 // Each break is caught by the sub-test that names the promise it breaks.
 func TestBrokenCachesAreCaught(t *testing.T) {
-	for _, tt := range []struct {
-		name, clause string
-		cache        func() cache
-	}{
-		{"error for a miss", "miss", errorForMiss},
-		{"entry for a miss", "miss", entryForMiss},
-		{"Set does nothing", "set-then-get", setNothing},
-		{"Set shows up late", "set-then-get", setLate},
-		{"LoadTime lost", "set-then-get", func() cache { return storing(func(e *entry) { e.LoadTime = 0 }) }},
-		{"TTL in seconds", "set-then-get", func() cache {
-			return storing(func(e *entry) { e.TTL = e.TTL.Truncate(time.Second) })
-		}},
-		{"Keep lost", "set-then-get", func() cache { return storing(func(e *entry) { e.Keep = e.TTL }) }},
-		{"LoadedAt is when it was set", "keep-from-load", func() cache {
-			return storing(func(e *entry) { e.LoadedAt = time.Now() })
-		}},
-		{"monotonic clock lost", "monotonic-clock", func() cache {
-			return storing(func(e *entry) { e.LoadedAt = e.LoadedAt.Round(0) })
-		}},
-		{"zero time through nanoseconds", "unknown-age", func() cache {
-			return storing(func(e *entry) { e.LoadedAt = time.Unix(0, e.LoadedAt.UnixNano()) })
-		}},
-		{"Absent lost", "absent", func() cache { return storing(func(e *entry) { e.Absent = false }) }},
-		{"absent entries not stored", "absent", dropAbsent},
-		{"Set writes to the entry", "shared-entry", setWrites},
-		{"Get reuses its entry", "shared-entry", getReuses},
-		{"zero value is a miss", "zero-value", zeroIsMiss},
-		{"absent is a reserved value", "odd-values", sentinel},
-		{"bytes that are not UTF-8 lost", "odd-values", func() cache {
-			return storing(func(e *entry) { e.Value = strings.ToValidUTF8(e.Value, "?") })
-		}},
-		{"first Set wins", "overwrite", firstWins},
-		{"Delete does nothing", "delete", deleteNothing},
-		{"Delete shows the old value for a while", "delete", deleteLate},
-		{"a Set under way lands after Delete", "delete", setOvertakes},
-		{"error for Delete of a missing key", "delete-missing", deleteMissing},
-		{"tombstone takes later Sets", "set-after-delete", tombstone},
-		{"keys cut to 12 bytes", "keys", func() cache {
-			return keyed(func(k string) string { return k[:min(12, len(k))] })
-		}},
-		{"keys end at NUL", "keys", func() cache {
-			return keyed(func(k string) string { k, _, _ = strings.Cut(k, "\x00"); return k })
-		}},
-		{"keys trimmed", "keys", func() cache { return keyed(strings.TrimSpace) }},
-		{"Delete by prefix", "keys", deletePrefix},
-		{"panic on the empty key", "keys", func() cache {
-			return keyed(func(k string) string { return k[:1] + k[1:] })
-		}},
-		{"kept for ever", "keep", func() cache {
-			return keeping(func(time.Duration) time.Duration { return math.MaxInt64 })
-		}},
-		{"Keep rounded down to seconds", "keep", func() cache {
-			return keeping(func(d time.Duration) time.Duration { return d.Truncate(time.Second) })
-		}},
-		{"half a second becomes an hour", "keep", func() cache {
-			return keeping(func(d time.Duration) time.Duration {
-				if d < time.Second {
-					return time.Hour
-				}
-				return d
-			})
-		}},
-		{"kept for TTL", "keep-from-load", func() cache { return keepingTTL() }},
-		{"Keep from Set", "keep-from-load", keepFromSet},
-		{"entry that is over is not written", "keep-from-load", overIsIgnored},
-		{"Keep overflows", "huge-keep", overflow},
-		{"one scratch for all Sets", "concurrent-reads", scratch},
-		{"a slow Get fills a near copy after Delete", "concurrent-reads", lateFill},
-		{"Sets dropped when contended", "concurrent-writes", dropContended},
-		{"hang on an ended context", "ended-context", hangEnded},
-		{"nothing done on an ended context, without error", "ended-context", nothingEnded},
-		{"broken by an ended context", "ended-context", brokenByEnded},
-		{"Far changes", "far", func() cache { return &fickle{faulty: mem()} }},
-		{"far and does not say so", "far", func() cache { s := newServer(); s.hasNoFar = true; return s }},
-		{"Settle does not settle", "settle", func() cache { return &hasty{faulty: setLate().(*faulty)} }},
-		{"Settle fails without a Set", "settle", func() cache { return &forgetful{faulty: mem()} }},
-		{"Check fails", "check", func() cache { return &anxious{faulty: mem()} }},
-		{"Listen does not end", "listen", func() cache { return &deaf{faulty: mem()} }},
-		{"a goroutine for each Set", "goroutines", goroutinePerSet},
-		{"plain and Config does not say so", "plain", func() cache { return plain() }},
-	} {
+	for _, tt := range brokenCaches {
 		t.Run(tt.name, func(t *testing.T) {
 			wantFallen(t, tt.clause, Config[string, string]{
 				New: func(*testing.T) cache { return tt.cache() },
@@ -182,62 +184,64 @@ func (c printed) Delete(ctx context.Context, key pair) error {
 	return c.inner.Delete(ctx, fmt.Sprint(key))
 }
 
+var brokenPlainCaches = []struct {
+	name, clause string
+	spoil        func(b *bare)
+}{
+	{"life does not shrink", "plain-life", lifeStays},
+	{"life in seconds", "plain-life", func(b *bare) {
+		b.setValue = func(ctx context.Context, key, value string, life time.Duration) error {
+			return b.PlainCache.SetValue(ctx, key, value, life.Truncate(time.Second))
+		}
+	}},
+	{"no life is for ever", "plain-life", func(b *bare) {
+		b.setValue = func(ctx context.Context, key, value string, life time.Duration) error {
+			if life <= 0 {
+				life = math.MaxInt64
+			}
+			return b.PlainCache.SetValue(ctx, key, value, life)
+		}
+	}},
+	{"an entry that was just loaded", "plain-entry", func(b *bare) {
+		b.returned = func(e *entry) { e.LoadedAt, e.TTL = time.Now(), e.Keep }
+	}},
+	{"an entry whose Keep is lost", "plain-entry", func(b *bare) { b.returned = func(e *entry) { e.Keep = 0 } }},
+	{"an entry without an end", "plain-entry", func(b *bare) { b.returned = func(e *entry) { e.Keep = math.MaxInt64 } }},
+	{"no end is no life", "plain-endless", func(b *bare) {
+		b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
+			v, life, ok, err := b.PlainCache.GetValue(ctx, key)
+			return v, max(0, life), ok, err
+		}
+	}},
+	{"absent is a zero value", "absent", func(b *bare) {
+		b.set = func(ctx context.Context, key string, e *entry) error {
+			return b.PlainCache.SetValue(ctx, key, e.Value, e.Keep-time.Since(e.LoadedAt))
+		}
+	}},
+	{"absent leaves the value", "absent", func(b *bare) {
+		b.set = func(ctx context.Context, key string, e *entry) error {
+			if e.Absent {
+				return nil
+			}
+			return b.PlainCache.Set(ctx, key, e)
+		}
+	}},
+	{"zero value is a miss", "zero-value", func(b *bare) {
+		b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
+			v, life, ok, err := b.PlainCache.GetValue(ctx, key)
+			return v, life, ok && v != "", err
+		}
+	}},
+	{"GetValue finds what is missing", "miss", func(b *bare) {
+		b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
+			v, life, _, err := b.PlainCache.GetValue(ctx, key)
+			return v, life, true, err
+		}
+	}},
+}
+
 func TestBrokenPlainCachesAreCaught(t *testing.T) {
-	for _, tt := range []struct {
-		name, clause string
-		spoil        func(b *bare)
-	}{
-		{"life does not shrink", "plain-life", lifeStays},
-		{"life in seconds", "plain-life", func(b *bare) {
-			b.setValue = func(ctx context.Context, key, value string, life time.Duration) error {
-				return b.PlainCache.SetValue(ctx, key, value, life.Truncate(time.Second))
-			}
-		}},
-		{"no life is for ever", "plain-life", func(b *bare) {
-			b.setValue = func(ctx context.Context, key, value string, life time.Duration) error {
-				if life <= 0 {
-					life = math.MaxInt64
-				}
-				return b.PlainCache.SetValue(ctx, key, value, life)
-			}
-		}},
-		{"an entry that was just loaded", "plain-entry", func(b *bare) {
-			b.returned = func(e *entry) { e.LoadedAt, e.TTL = time.Now(), e.Keep }
-		}},
-		{"an entry whose Keep is lost", "plain-entry", func(b *bare) { b.returned = func(e *entry) { e.Keep = 0 } }},
-		{"an entry without an end", "plain-entry", func(b *bare) { b.returned = func(e *entry) { e.Keep = math.MaxInt64 } }},
-		{"no end is no life", "plain-endless", func(b *bare) {
-			b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
-				v, life, ok, err := b.PlainCache.GetValue(ctx, key)
-				return v, max(0, life), ok, err
-			}
-		}},
-		{"absent is a zero value", "absent", func(b *bare) {
-			b.set = func(ctx context.Context, key string, e *entry) error {
-				return b.PlainCache.SetValue(ctx, key, e.Value, e.Keep-time.Since(e.LoadedAt))
-			}
-		}},
-		{"absent leaves the value", "absent", func(b *bare) {
-			b.set = func(ctx context.Context, key string, e *entry) error {
-				if e.Absent {
-					return nil
-				}
-				return b.PlainCache.Set(ctx, key, e)
-			}
-		}},
-		{"zero value is a miss", "zero-value", func(b *bare) {
-			b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
-				v, life, ok, err := b.PlainCache.GetValue(ctx, key)
-				return v, life, ok && v != "", err
-			}
-		}},
-		{"GetValue finds what is missing", "miss", func(b *bare) {
-			b.getValue = func(ctx context.Context, key string) (string, time.Duration, bool, error) {
-				v, life, _, err := b.PlainCache.GetValue(ctx, key)
-				return v, life, true, err
-			}
-		}},
-	} {
+	for _, tt := range brokenPlainCaches {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := plainConfig(tt.spoil)
 			wantFallen(t, tt.clause, cfg)
