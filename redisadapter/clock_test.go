@@ -11,6 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/bytestore"
 )
 
 // elsewhen is a server whose clock says something else than this process's.
@@ -25,8 +26,11 @@ func (e *elsewhen) sleep(d time.Duration) {
 	e.SetTime(time.Now().Add(e.ahead))
 }
 
-// Entries travel between two processes by the server's clock alone: both see the
-// same age, whatever the server's clock says next to theirs.
+// P22: ages by the clock of a process. Entries travel between two processes by
+// the server's clock alone: what is stored goes by it, and both see the same age,
+// whatever it says next to theirs.
+//
+// Red when now, in clock.go, gives the process's time for the server's.
 func TestPeers_P22_AgesGoByTheServersClock(t *testing.T) {
 	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour, 40 * 365 * 24 * time.Hour, -20 * 365 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -38,6 +42,9 @@ func TestPeers_P22_AgesGoByTheServersClock(t *testing.T) {
 				e := fresh(User{Name: "Ann"})
 				s.sleep(1500 * time.Microsecond)
 				must(t, writer.Set(t.Context(), 42, e))
+				if at := storedTime(t, m, "users:{42}", ahead); !at.Equal(e.LoadedAt) {
+					t.Errorf("stored as loaded at %v, want %v", at, e.LoadedAt)
+				}
 				for _, d := range []time.Duration{0, time.Microsecond, 999 * time.Microsecond, 59 * time.Minute} {
 					s.sleep(d)
 					if got := get(t, reader, 42).LoadedAt; !got.Equal(e.LoadedAt) {
@@ -47,6 +54,20 @@ func TestPeers_P22_AgesGoByTheServersClock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// storedTime returns when an entry was loaded, as a process sees it whose clock
+// is right beside a server's that is ahead.
+func storedTime(t *testing.T, m *miniredis.Miniredis, name string, ahead time.Duration) time.Time {
+	t.Helper()
+	data, err := m.Get(name)
+	must(t, err)
+	now := bytestore.Instant{Local: time.Now(), Store: time.Now().Add(ahead).UnixNano()}
+	e, err := bytestore.Envelope[User]{}.Open(name, []byte(data), now)
+	if e == nil || err != nil {
+		t.Fatalf("stored is %v, %v; want the entry", e, err)
+	}
+	return e.LoadedAt
 }
 
 // A server that is set back sees entries from its future. They are no older than

@@ -11,7 +11,9 @@ import (
 	"github.com/corralcache/corral/ristrettoadapter"
 )
 
-// P15: lives from a nanosecond to the longest there is.
+// P15: lives from two nanoseconds to the longest there is.
+//
+// Red when lifeFor, in plain.go, cuts them to seconds, or takes no nanosecond off.
 func TestPeers_P15_PlainLives(t *testing.T) {
 	for _, life := range []time.Duration{2, 500 * time.Millisecond, time.Second, time.Minute, 100 * time.Hour} {
 		t.Run(life.String(), func(t *testing.T) {

@@ -3,6 +3,7 @@ package ristrettoadapter_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -83,6 +84,8 @@ func TestContract_A3_FreshCaches(t *testing.T) {
 }
 
 // P20: the old value after Delete returned, in each state that a Set leaves.
+//
+// Red when erase, in calls.go, does not flush.
 func TestPeers_P20_DeleteIsFinal(t *testing.T) {
 	const rounds = 20_000
 	both(t, func(t *testing.T, c settling) {
@@ -102,6 +105,8 @@ func TestPeers_P20_DeleteIsFinal(t *testing.T) {
 }
 
 // P20: a write made around the adapter is buffered when Delete comes.
+//
+// Red when erase, in calls.go, does not flush.
 func TestPeers_P20_DeleteWaitsForWritesAround(t *testing.T) {
 	c, raw := values(t, nil)
 	for n := range 20_000 {
@@ -111,11 +116,16 @@ func TestPeers_P20_DeleteWaitsForWritesAround(t *testing.T) {
 	}
 }
 
-// P20: Ristretto drops four of five writes here.
+// P20: 8 writers are faster than Ristretto, which drops what its buffer has no
+// room for.
+//
+// Red when, in calls.go, makeRoom does nothing and push tries once; each of them
+// alone is enough here.
 func TestPeers_P20_NoSetIsLost(t *testing.T) {
 	for _, settle := range []bool{true, false} {
 		t.Run(fmt.Sprintf("settle=%v", settle), func(t *testing.T) {
-			c, raw := entries(t, func(cfg *config) { cfg.NumCounters = 1e6 })
+			raw := open(t, func(cfg *config) { cfg.NumCounters, cfg.Cost = 1e6, slowly })
+			c := ristrettoadapter.New(raw, ristrettoadapter.Options[int]{Cost: func(int) int64 { return 0 }})
 			const writers, each = 8, 12_500
 			var all sync.WaitGroup
 			for w := range writers {
@@ -144,13 +154,26 @@ func TestPeers_P20_NoSetIsLost(t *testing.T) {
 	}
 }
 
+// slowly is a Config.Cost that takes some microseconds, so that Ristretto applies
+// writes more slowly than they come on any machine.
+func slowly(entry) int64 {
+	for range 100 {
+		runtime.Gosched()
+	}
+	return 1
+}
+
 // P20: Ristretto's buffer is full, so that it drops the write.
+//
+// Red when push, in calls.go, tries once.
 func TestPeers_P20_DroppedSetIsMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stop := make(chan struct{})
 		raw := open(t, func(cfg *ristretto.Config[string, int]) {
 			cfg.Cost = func(int) int64 { <-stop; return 1 }
 		})
+		goOn := sync.OnceFunc(func() { close(stop) })
+		t.Cleanup(goOn) // lest raw's Close waits for ever if this fails
 		c := ristrettoadapter.Plain(raw, ristrettoadapter.Options[int]{})
 		for n := 0; raw.Set(strconv.Itoa(n), n, 0); n++ {
 		}
@@ -163,7 +186,7 @@ func TestPeers_P20_DroppedSetIsMadeAgain(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		wantErr(t, c.Set(short, "other", lasting(1, time.Hour)), context.DeadlineExceeded)
-		close(stop)
+		goOn()
 		set.Wait()
 		raw.Wait()
 		if v, ok := raw.Get("k"); !ok || v != 1 {

@@ -72,6 +72,9 @@ func (l *lives) Set(ctx context.Context, key string, value []byte, life time.Dur
 	return l.Shelf.Set(ctx, key, value, life)
 }
 
+// P15: a life that is not what is left, or that is zero and stands for ever.
+//
+// Red when set, in cache.go, gives the store all of Keep.
 func TestPeers_P15_LivesAreWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &lives{Shelf: newShelf()}

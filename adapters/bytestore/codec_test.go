@@ -171,6 +171,9 @@ func TestCodecsAreToldApart(t *testing.T) {
 	}
 }
 
+// P17: a real value equal to a sentinel reads as absent.
+//
+// Red when Open, in envelope.go, takes an empty payload for absence.
 func TestPeers_P17_NoValueIsASentinel(t *testing.T) {
 	absent := entry("")
 	absent.Absent = true
