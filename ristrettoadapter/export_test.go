@@ -1,6 +1,10 @@
 package ristrettoadapter
 
-import "runtime"
+import (
+	"runtime"
+
+	"github.com/corralcache/corral"
+)
 
 // Watched returns how many keys the sweep knows.
 func Watched[K Key, V any](c *Cache[K, V]) (n int) {
@@ -24,4 +28,20 @@ func Armed[K Key, V any](c *Cache[K, V]) bool {
 // WhenCollected has f called once c's store is garbage.
 func WhenCollected[K Key, V any](c *Cache[K, V], f func()) {
 	runtime.AddCleanup(c.store, func(struct{}) { f() }, struct{}{})
+}
+
+// BurstOf has n writes of one stripe under way at once, and returns the most
+// that the stripe's map remembers once all have ended.
+func BurstOf(c *Cache[int, int], n int) int {
+	own := map[int]*write[*corral.Entry[int]]{}
+	st := c.store.stripe(0)
+	for key := 0; len(own) < n; key++ {
+		if c.store.stripe(key) == st {
+			own[key] = c.store.tryOwn(key)
+		}
+	}
+	for key, w := range own {
+		c.store.release(key, w)
+	}
+	return st.peak
 }

@@ -309,3 +309,17 @@ func TestSetAfterDeleteThatGaveUp(t *testing.T) {
 		wantValue(t, c, "k", 2)
 	})
 }
+
+// A burst of writes leaves no large map behind: after it a new one is made.
+func TestContract_C10_ABurstOfWritesLeavesNothingBehind(t *testing.T) {
+	raw, err := ristretto.NewCache(&ristretto.Config[int, entry]{NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64})
+	must(t, err)
+	defer raw.Close()
+	c := ristrettoadapter.New(raw, ristrettoadapter.Options[int]{})
+	if few := ristrettoadapter.BurstOf(c, 10); few != 10 {
+		t.Errorf("a map of %d writes was made anew", few)
+	}
+	if many := ristrettoadapter.BurstOf(c, 1000); many != 0 {
+		t.Errorf("the map of %d writes is kept", many)
+	}
+}
