@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"sync/atomic"
 
+	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/flight"
 	"github.com/corralcache/corral/sharded"
 )
@@ -49,16 +51,14 @@ type Flight = sharded.Flight
 // The Loader starts no goroutine until it loads, but for a cache that is a
 // [Listener], and never closes the cache.
 func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], error) {
-	if cache == nil {
+	if v := reflect.ValueOf(cache); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, &OptionError{"the cache", cache, "it may not be nil"}
 	}
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	if c, ok := cache.(Checker); ok {
-		if err := c.Check(); err != nil {
-			return nil, err
-		}
+	if err := checked(cache); err != nil {
+		return nil, err
 	}
 	opts = opts.withDefaults()
 	l := &Loader[K, V]{
@@ -95,6 +95,15 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	}
 	l.quick = !l.far && !l.table.Odd() && opts.Hooks.Hit == nil
 	return l, nil
+}
+
+// checked asks a cache that can tell whether it was put together wrongly.
+func checked[K comparable, V any](cache Cache[K, V]) (err error) {
+	defer bounded.Recover("the cache", &err)
+	if c, ok := cache.(Checker); ok {
+		return c.Check()
+	}
+	return nil
 }
 
 // GetOrLoad returns the value of key, from the cache or from load, which is

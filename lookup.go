@@ -26,7 +26,7 @@ func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, ok bool) {
 		return v, true
 	}
 	e, err := l.cache.Get(ctx, key)
-	if err != nil || e == nil || e.Absent || !l.quiet(e.TTL-time.Since(e.LoadedAt), e.TTL, e.LoadTime) {
+	if err != nil || e == nil || e.Absent || e.TTL <= 0 || !l.quiet(e.TTL-time.Since(e.LoadedAt), e.TTL, e.LoadTime) {
 		return v, false
 	}
 	l.counts.hits.add()

@@ -47,7 +47,8 @@ type Options struct {
 
 	// RetryMin and RetryMax bound the pause after a failed load of a key for
 	// which a stale value exists: RetryMin after the first, doubling, with jitter,
-	// never above RetryMax. Zero is 100 ms and 10 s.
+	// never above RetryMax. Zero is 100 ms and 10 s, or as far from that as the
+	// other one demands.
 	RetryMin, RetryMax time.Duration
 
 	// CacheTimeout bounds one call of the cache made inside a flight or by Set

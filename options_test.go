@@ -87,6 +87,13 @@ func TestNilArguments(t *testing.T) {
 	if _, err := corral.New[string, int](nil, corral.Options{TTL: 1}); err == nil {
 		t.Error("New took a nil cache")
 	}
+	var typed *memadapter.Cache[string, int]
+	if _, err := corral.New(typed, corral.Options{TTL: 1}); err == nil {
+		t.Error("New took a nil pointer to a cache")
+	}
+	if _, err := corral.New[string, int](uncheckable{}, corral.Options{TTL: 1}); err == nil {
+		t.Error("New took a cache whose Check panics")
+	}
 	l := memLoader(t, corral.Options{TTL: time.Minute})
 	load := func(context.Context, string) (int, error) { return 1, nil }
 	var none context.Context
@@ -128,3 +135,8 @@ func TestOptionsAreNotShared(t *testing.T) {
 		t.Error("New changed the caller's Options")
 	}
 }
+
+// uncheckable is a cache whose Check panics.
+type uncheckable struct{ *farCache }
+
+func (uncheckable) Check() error { panic("no client") }
