@@ -365,3 +365,22 @@ func TestContract_A4_AnEntryBesideAnErrorIsNone(t *testing.T) {
 		})
 	}
 }
+
+// foreign is a near cache that returns an entry as no Loader makes one.
+type foreign struct{ *farCache }
+
+func (foreign) Get(context.Context, string) (*corral.Entry[int], error) {
+	return &corral.Entry[int]{Value: 9, TTL: -time.Hour}, nil
+}
+
+func TestContract_F10_AnEntryOfNegativeTTLIsNotFresh(t *testing.T) {
+	bubble(t, "F10", func(t *testing.T) {
+		c := foreign{newFar()}
+		c.near = true
+		l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute})
+		var s source
+		if v := get(t, l, "k", s.load); v != 1 {
+			t.Errorf("GetOrLoad = %d, want 1 from a load", v)
+		}
+	})
+}
