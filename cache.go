@@ -29,6 +29,7 @@ import (
 // What a store can do beyond that it says with the optional interfaces below,
 // which [New] looks for once. A wrapper forwards exactly those that the caches
 // inside it have: PlainCache and Far if all have it, the others if any has.
+// See also [Leaser] and [Layered].
 type Cache[K comparable, V any] interface {
 	Get(ctx context.Context, key K) (*Entry[V], error)
 	Set(ctx context.Context, key K, e *Entry[V]) error
@@ -59,6 +60,10 @@ type Entry[V any] struct {
 
 	// Absent says that the source has no value for the key.
 	Absent bool
+
+	// Version is by what the cache whose Get returned the entry knows it again;
+	// zero if it does not. It means nothing to anybody else, and Set ignores it.
+	Version uint64
 
 	// plain marks an entry made of a bare value, whose LoadedAt is only the
 	// instant at which it was read.
@@ -102,8 +107,10 @@ type Checker interface {
 
 // Listener is the optional interface of a cache that hears of writes by other
 // processes. Listen calls drop with the keys that it hears of, until ctx ends or
-// it can no longer hear. The Loader runs it from [New] to [Loader.Close], again
-// after a pause if it returned, and detaches the flights of dropped keys.
+// it can no longer hear. It calls drop without a key when it begins to hear, and
+// when it may have missed something: any key may have been written before. The
+// Loader runs it from [New] to [Loader.Close], again after a pause if it
+// returned, and detaches the flights of dropped keys.
 type Listener[K comparable] interface {
 	Listen(ctx context.Context, drop func(keys ...K)) error
 }

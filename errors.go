@@ -35,6 +35,11 @@ var (
 	// would not take by a policy of its own: too large, too costly, not admitted.
 	// It counts in [Stats] and is no failure of the store.
 	ErrRefused = errors.New("corral: the cache refused the entry")
+
+	// ErrLeaseLost is what a [Leaser] returns, wrapped or not, for a token that
+	// has the lease no more: it ran out, or a Set or Delete ended it. It is no
+	// failure of the store.
+	ErrLeaseLost = errors.New("corral: the lease is lost")
 )
 
 // These are the errors of package sharded, under the names of this one.
