@@ -9,14 +9,14 @@ import (
 	"github.com/corralcache/corral/internal/flight"
 )
 
-// get is Get of the cache, with a plain value made an entry. With an error it
+// get is Get of the cache or a layer of it, with a plain value made an entry. With an error it
 // returns none, whatever the cache returned beside it.
-func (l *Loader[K, V]) get(ctx context.Context, key K) (e *Entry[V], took time.Duration, err error) {
+func (l *Loader[K, V]) get(ctx context.Context, cache Cache[K, V], key K) (e *Entry[V], took time.Duration, err error) {
 	start := time.Now()
 	defer func() { took = time.Since(start) }()
 	defer bounded.Recover("the cache", &err)
 	if l.plain == nil {
-		if e, err = l.cache.Get(ctx, key); err != nil {
+		if e, err = cache.Get(ctx, key); err != nil {
 			e = nil
 		}
 		return e, 0, err
@@ -25,32 +25,48 @@ func (l *Loader[K, V]) get(ctx context.Context, key K) (e *Entry[V], took time.D
 	if err != nil || !ok {
 		return nil, 0, err
 	}
-	return &Entry[V]{
-		Value:    v,
+	return l.bare(v, life), 0, nil
+}
+
+// bare returns the entry for a bare value with a life, below zero for no end.
+func (l *Loader[K, V]) bare(value V, life time.Duration) *Entry[V] {
+	e := &Entry[V]{
+		Value:    value,
 		LoadedAt: time.Now(),
 		LoadTime: l.counts.meanLoadTime(),
 		TTL:      l.left(life),
+		Keep:     life,
 		plain:    true,
-	}, 0, nil
+	}
+	if life < 0 {
+		e.Keep = noEnd
+	}
+	return e
 }
 
-// put is Set or Delete of the cache. It calls then when that has returned, which
+// put is Set or Delete of the cache, or Fill under a lease. It calls then when that has returned, which
 // for a far cache that ignores its context may be after put has.
-func (l *Loader[K, V]) put(ctx context.Context, key K, op Op, e *Entry[V], then func()) (took time.Duration, err error) {
+func (l *Loader[K, V]) put(ctx context.Context, key K, op Op, e *Entry[V], held *lease, then func()) (took time.Duration, err error) {
 	start := time.Now()
 	defer func() { took = time.Since(start) }()
 	if !l.far {
 		defer then()
-		return 0, l.putNow(ctx, key, op, e)
+		return 0, l.putNow(ctx, key, op, e, held)
 	}
 	_, err = bounded.DoThen(ctx, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, l.putNow(ctx, key, op, e)
+		return struct{}{}, l.putNow(ctx, key, op, e, held)
 	}, then)
 	return 0, err
 }
 
-func (l *Loader[K, V]) putNow(ctx context.Context, key K, op Op, e *Entry[V]) (err error) {
+func (l *Loader[K, V]) putNow(ctx context.Context, key K, op Op, e *Entry[V], held *lease) (err error) {
 	defer bounded.Recover("the cache", &err)
+	if held != nil {
+		if op == OpCacheDelete {
+			e = nil
+		}
+		return l.leaser.Fill(ctx, key, held.token, e)
+	}
 	switch {
 	case op == OpCacheDelete:
 		return l.cache.Delete(ctx, key)
@@ -105,6 +121,9 @@ func (l *Loader[K, V]) verdict(ctx context.Context, e Event, p pass) bool {
 	case errors.Is(e.Err, ErrRefused):
 		l.counts.refused.Add(1)
 		l.rest.done(healthy, p)
+	case errors.Is(e.Err, ErrLeaseLost):
+		l.rest.done(healthy, p)
+		return false
 	case ctx.Err() != nil:
 		l.rest.done(unknown, p)
 		return false

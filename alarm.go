@@ -10,11 +10,7 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 		go l.readTimedOut(f)
 	case phaseSoft:
 		if f.Advance(phaseSoft, phaseLoad, f.Deadline()) {
-			f.Update(func(r *ride[K, V]) {
-				if l.rescues(r.prev) { // else leaving would help nobody
-					close(r.early())
-				}
-			})
+			l.soften(f)
 		}
 	case phaseLoad:
 		l.life.again()
@@ -23,6 +19,17 @@ func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
 		l.life.again()
 		go l.storeTimedOut(f)
 	}
+}
+
+// soften lets the callers of a flight that takes longer than SoftTimeout go with
+// the stale value, if there is one: else leaving would help nobody.
+func (l *Loader[K, V]) soften(f *flight.Flight[K, ride[K, V]]) {
+	f.Update(func(r *ride[K, V]) {
+		if !r.softer && l.rescues(r.prev) {
+			r.softer = true
+			close(r.early())
+		}
+	})
 }
 
 // readTimedOut goes on without the answer of a cache that does not come.
@@ -53,6 +60,7 @@ func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	if f.Advance(phaseLoad, phaseDone, 0) {
 		l.counts.stuck.Add(1)
 		r.slot.release()
+		l.release(f, r.lease)
 		if f.Abandoned() {
 			l.abandoned(f, r, loaded[V]{err: ErrLoadTimeout, took: l.opts.LoadTimeout})
 			return

@@ -18,7 +18,7 @@ type Hooks struct {
 	Miss       func(ctx context.Context, e Event) // a call waits for a load
 	Load       func(ctx context.Context, e Event) // a load or refresh ended: Took and Err
 	Dropped    func(ctx context.Context, e Event) // a refresh was not started because MaxRefreshes were running
-	Discarded  func(ctx context.Context, e Event) // a loaded value was not stored because another write of the key came or was under way
+	Discarded  func(ctx context.Context, e Event) // a loaded value was not stored because another write of the key came or was under way, or its lease was lost
 	CacheError func(ctx context.Context, e Event) // a call of the cache failed: Op and Err
 }
 
@@ -43,11 +43,12 @@ const (
 	OpCacheDelete           // Delete of the cache
 	OpCacheSettle           // Settle of the cache
 	OpCacheListen           // Listen of the cache; its event's key is the zero value
+	OpCacheLease            // Acquire, Renew or Release of the cache
 )
 
 // String returns the name of the operation, as a metric would have it.
 func (o Op) String() string {
-	names := [...]string{"get_or_load", "load", "refresh", "cache_get", "cache_set", "cache_delete", "cache_settle", "cache_listen"}
+	names := [...]string{"get_or_load", "load", "refresh", "cache_get", "cache_set", "cache_delete", "cache_settle", "cache_listen", "cache_lease"}
 	if int(o) < len(names) {
 		return names[o]
 	}

@@ -73,7 +73,7 @@ func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]]) {
 		ctx.End()
 		l.didRead(f, e, read, p)
 	}()
-	e, read.Took, read.Err = l.get(ctx, f.Key())
+	e, read.Took, read.Err = l.get(ctx, l.back, f.Key())
 }
 
 // didRead goes on after the read, or without it if its time was over first.
@@ -96,7 +96,7 @@ func (l *Loader[K, V]) decide(f *flight.Flight[K, ride[K, V]], e *Entry[V], err 
 	case r.insist:
 	case f.Background():
 		switch {
-		case st == fresh && newer(e, r.seen):
+		case st == fresh && l.newer(e, r.seen):
 			l.serveFlight(f, r, SourceHit)
 			return
 		case st >= stale && l.retries.waits(f.Key()):
@@ -121,10 +121,19 @@ func (l *Loader[K, V]) decide(f *flight.Flight[K, ride[K, V]], e *Entry[V], err 
 	l.load(f, r)
 }
 
+// sameEntry is how far apart two readings of one entry's LoadedAt may be, if one
+// was made earlier: a far cache tells it by a clock that is only estimated.
+const sameEntry = 10 * time.Millisecond
+
 // newer reports whether e is fresh for longer than the entry that was seen.
-func newer[V any](e, seen *Entry[V]) bool {
-	if seen == nil || !e.plain {
-		return seen == nil || e.LoadedAt.After(seen.LoadedAt)
+func (l *Loader[K, V]) newer(e, seen *Entry[V]) bool {
+	switch {
+	case seen == nil:
+		return true
+	case l.layered:
+		return e.LoadedAt.Sub(seen.LoadedAt) > sameEntry
+	case !e.plain:
+		return e.LoadedAt.After(seen.LoadedAt)
 	}
 	// A plain value tells only its end, as exactly as two readings of the clock do.
 	longer := saturatingSub(e.TTL, seen.TTL) + e.LoadedAt.Sub(seen.LoadedAt)
@@ -170,10 +179,12 @@ func (l *Loader[K, V]) land(f *flight.Flight[K, ride[K, V]], r ride[K, V], err e
 
 // load calls the user's function, once there is a slot for it.
 func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
-	held, ok := l.takeSlot(f)
-	if !ok || f.Context().Err() != nil {
-		held.release()
-		l.land(f, r, context.Canceled)
+	queue := l.queueForSlot
+	if l.leaser != nil {
+		queue = l.queueForLease
+	}
+	held, ok := queue(f, &r)
+	if !ok {
 		return
 	}
 	now := flight.Now()
@@ -183,9 +194,10 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 	if soft := flight.After(now, l.opts.SoftTimeout); l.opts.SoftTimeout > 0 && soft < end {
 		phase, alarm = phaseSoft, soft
 	}
-	f.Update(func(now *ride[K, V]) { now.slot = held })
+	f.Update(func(now *ride[K, V]) { now.slot, now.lease = held, r.lease })
 	if !f.Advance(phaseQueue, phase, alarm) { // Close was faster
 		held.release()
+		l.release(f, r.lease)
 		return
 	}
 	if f.Background() {
@@ -193,6 +205,18 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 	}
 	l.counts.loads.Add(1)
 	l.call(f, r, held, now)
+}
+
+// queueForSlot waits for the flight's turn to load, as MaxLoads has it. It
+// reports false if the flight landed instead.
+func (l *Loader[K, V]) queueForSlot(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (held *slot, ok bool) {
+	held, ok = l.takeSlot(f)
+	if !ok || f.Context().Err() != nil {
+		held.release()
+		l.land(f, *r, context.Canceled)
+		return nil, false
+	}
+	return held, true
 }
 
 // takeSlot waits for the right to load: a patron's, or one of MaxLoads.
@@ -246,6 +270,7 @@ type loaded[V any] struct {
 
 // returned goes on after the load: it lands the flight unless that was done.
 func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], held *slot, control *Control[V], got loaded[V]) {
+	defer l.release(f, r.lease) // unless it was given up to fill
 	late := f.Late()
 	f.Context().End()
 	mine := f.Advance(phaseLoad, phaseDone, 0)

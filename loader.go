@@ -6,6 +6,7 @@ import (
 	"iter"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/flight"
@@ -26,9 +27,16 @@ import (
 // share the values: if V is a pointer, slice or map they share what is behind it.
 type Loader[K comparable, V any] struct {
 	cache   Cache[K, V]
+	front   Cache[K, V]      // what calls look into: cache, or the near layer
+	back    Cache[K, V]      // what flights read: cache, or the far layer
 	plain   PlainCache[K, V] // nil if cache holds entries
 	settler Settler[K]       // nil if cache buffers nothing
 	far     bool
+	layered bool
+
+	leaser    Leaser[K, V] // nil if cache gives no leases
+	leaseLife time.Duration
+
 	quick   bool // a hit needs nothing but the cache
 	reach   float64
 	windows windows
@@ -63,6 +71,8 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	opts = opts.withDefaults()
 	l := &Loader[K, V]{
 		cache:   cache,
+		front:   cache,
+		back:    cache,
 		reach:   opts.EarlyExpiry * greatestDraw,
 		windows: windows{opts.StaleFor, opts.StaleIfError},
 		opts:    opts,
@@ -78,8 +88,17 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	if f, ok := cache.(Far); ok {
 		l.far = f.Far()
 	}
+	if c, ok := cache.(Layered[K, V]); ok {
+		l.front, l.back = c.Layers()
+		l.layered = true
+	}
+	if le, ok := cache.(Leaser[K, V]); ok {
+		if l.leaseLife = le.LeaseLife(); l.leaseLife > 0 {
+			l.leaser = le
+		}
+	}
 	var queue uint8
-	if l.slots != nil {
+	if l.slots != nil || l.leaser != nil {
 		queue = phaseQueue
 	}
 	l.table = flight.NewTable(flight.Config[K, ride[K, V]]{
@@ -93,7 +112,7 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	if listener, ok := cache.(Listener[K]); ok {
 		l.listen(listener)
 	}
-	l.quick = !l.far && !l.table.Odd() && opts.Hooks.Hit == nil
+	l.quick = (!l.far || l.layered) && !l.table.Odd() && opts.Hooks.Hit == nil
 	return l, nil
 }
 

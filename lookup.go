@@ -25,7 +25,7 @@ func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, ok bool) {
 		l.counts.hits.add()
 		return v, true
 	}
-	e, err := l.cache.Get(ctx, key)
+	e, err := l.front.Get(ctx, key)
 	if err != nil || e == nil || e.Absent || e.TTL <= 0 || !l.quiet(e.TTL-time.Since(e.LoadedAt), e.TTL, e.LoadTime) {
 		return v, false
 	}
@@ -52,7 +52,7 @@ const noEnd = time.Duration(1<<63 - 1)
 
 // lookup is what happens to a call.
 func (l *Loader[K, V]) lookup(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
-	if !l.far {
+	if !l.far || l.layered {
 		e, err := l.readNear(ctx, key)
 		if err != nil {
 			return Result[V]{waited: true}, err
@@ -67,6 +67,9 @@ func (l *Loader[K, V]) lookup(ctx context.Context, s *flight.Shard[K, ride[K, V]
 // readNear reads the cache on the caller's goroutine. Only with FailClosed does
 // it return the cache's error.
 func (l *Loader[K, V]) readNear(ctx context.Context, key K) (*Entry[V], error) {
+	if l.layered {
+		return l.readLayer(ctx, key), nil
+	}
 	p := l.rest.allows()
 	if p == refused {
 		return nil, l.closedBy(errResting)
@@ -74,8 +77,19 @@ func (l *Loader[K, V]) readNear(ctx context.Context, key K) (*Entry[V], error) {
 	read := Event{Op: OpCacheGet, Err: errExited} // unless the cache returns
 	defer func() { l.judge(ctx, key, read, p) }()
 	var e *Entry[V]
-	e, read.Took, read.Err = l.get(ctx, key)
+	e, read.Took, read.Err = l.get(ctx, l.front, key)
 	return e, l.closedBy(read.Err)
+}
+
+// readLayer reads the near layer. It holds copies only: an error of it is a miss,
+// and says nothing of the far layer's health.
+func (l *Loader[K, V]) readLayer(ctx context.Context, key K) *Entry[V] {
+	e, took, err := l.get(ctx, l.front, key)
+	if err != nil {
+		l.counts.cacheErrors.Add(1)
+		l.tell(l.opts.Hooks.CacheError, ctx, key, Event{Op: OpCacheGet, Err: err, Took: took})
+	}
+	return e
 }
 
 // closedBy returns the error of a read that a call must return.

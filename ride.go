@@ -14,12 +14,14 @@ type ride[K comparable, V any] struct {
 	prev   *Entry[V]     // what the flight itself read
 	blind  bool          // it could not read
 	soft   chan struct{} // see early
+	softer bool          // soft was closed
 
 	patrons []*slot // of the loads inside which somebody waits for this flight
 	ticket  *ticket // while it queues for a slot
 	slot    *slot   // while it loads
 	pass    pass    // of the call of the cache that is under way
 	op      Op      // what writes entry
+	lease   *lease  // from when the flight has it
 
 	// The outcome:
 	entry   *Entry[V]

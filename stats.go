@@ -21,11 +21,15 @@ type Stats struct {
 	Panics      uint64    // loads that panicked or called runtime.Goexit
 	Absent      uint64    // loads that said ErrNotFound
 	Stuck       uint64    // loads that run on now, past their timeout
-	Discarded   uint64    // loaded values that were not stored because another write of the key came or was under way
+	Discarded   uint64    // loaded values that were not stored because another write of the key came or was under way, or their lease was lost
 	LoadTimes   Histogram // how long loads took, whatever they came to; those that timed out count with LoadTimeout
 	Refreshes   uint64    // loads started in the background
 	Dropped     uint64    // refreshes that were not started because MaxRefreshes were running
 	RefreshErrs uint64    // refreshes that failed
+
+	Leases     uint64 // leases had from a cache that gives them: loads that no other process ran meanwhile
+	LeaseWaits uint64 // flights that waited for a load of another process
+	Takeovers  uint64 // loads whose lease ran out before they ended, when another process may have loaded too
 
 	CacheErrors uint64 // calls of the cache that failed
 	Undecodable uint64 // stored values that could not be read
@@ -70,6 +74,7 @@ type counts struct {
 	misses, shared                                atomic.Uint64
 	loads, loadErrors, panics, absent, discarded  atomic.Uint64
 	refreshes, dropped, refreshErrs               atomic.Uint64
+	leases, leaseWaits, takeovers                 atomic.Uint64
 	cacheErrors, undecodable, refused, hookPanics atomic.Uint64
 	stuck                                         atomic.Int64
 	loadTimes                                     histogram
@@ -112,6 +117,9 @@ func (c *counts) snapshot() Stats {
 		Refreshes:   c.refreshes.Load(),
 		Dropped:     c.dropped.Load(),
 		RefreshErrs: c.refreshErrs.Load(),
+		Leases:      c.leases.Load(),
+		LeaseWaits:  c.leaseWaits.Load(),
+		Takeovers:   c.takeovers.Load(),
 		CacheErrors: c.cacheErrors.Load(),
 		Undecodable: c.undecodable.Load(),
 		Refused:     c.refused.Load(),

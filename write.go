@@ -96,7 +96,7 @@ func (l *Loader[K, V]) writeNow(ctx context.Context, s *flight.Shard[K, ride[K, 
 	bound, cancel := context.WithTimeoutCause(ctx, l.opts.CacheTimeout, errCacheTimeout)
 	defer cancel()
 	put.Op = op
-	put.Took, put.Err = l.put(bound, key, op, e, end)
+	put.Took, put.Err = l.put(bound, key, op, e, nil, end)
 	if put.Err == nil && op == OpCacheSet {
 		shown = l.settle(ctx, key)
 	}
@@ -135,9 +135,13 @@ func (l *Loader[K, V]) absent(took, ttl time.Duration) *Entry[V] {
 // published, then written, then the waiters are woken, and only when the cache
 // shows it the flight is removed. In between the flight serves newcomers.
 // Without keep the outcome is not written, but what an absent one leaves behind
-// is deleted.
+// is deleted. A flight without the lease that it needs writes nothing.
 func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, keep bool) {
 	r.source, r.op = SourceLoaded, OpCacheSet
+	if l.leaser != nil && r.lease == nil {
+		l.land(f, r, err)
+		return
+	}
 	if !keep {
 		if !r.entry.Absent || r.prev == nil && !r.blind {
 			l.land(f, r, err)
@@ -173,8 +177,11 @@ func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 		ctx.End()
 		l.filled(f, r, put)
 	}()
+	if r.lease != nil {
+		r.lease.end()
+	}
 	l.life.again()
-	put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, func() {
+	put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, r.lease, func() {
 		f.Stored()
 		l.life.leave()
 	})
@@ -185,6 +192,9 @@ func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r ride[K, V], put Event) {
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
 		l.judgeFlight(f, put, r.pass)
+	}
+	if r.lease != nil {
+		l.didFill(f, r, put.Err)
 	}
 	// Bare values cannot say that there is none: an absent entry deletes the key.
 	stored := put.Err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)

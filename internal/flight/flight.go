@@ -321,6 +321,16 @@ func (f *Flight[K, V]) Replace(v, next V) *Flight[K, V] {
 	return g
 }
 
+// Detach takes the flight out of the map, if it is there; its waiters still get
+// its outcome.
+func (f *Flight[K, V]) Detach() {
+	f.shard.mu.Lock()
+	if f.mapped {
+		f.detachLocked()
+	}
+	f.shard.mu.Unlock()
+}
+
 // Remove unmaps the flight if it still is mapped.
 func (f *Flight[K, V]) Remove() {
 	f.shard.mu.Lock()

@@ -1,0 +1,359 @@
+package corral
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"math"
+	mrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/flight"
+)
+
+// The pauses between two questions whether another process has loaded the key.
+// It usually tells; these are for when nobody hears it.
+const (
+	pollMin = 10 * time.Millisecond
+	pollMax = 320 * time.Millisecond
+)
+
+// lease is the right of a flight to load, renewed until it ends.
+type lease struct {
+	token string
+
+	mu      sync.Mutex
+	renewal *time.Timer // guarded by mu
+	renewed int64       // when the last renewal was asked for that was granted; guarded by mu
+	over    bool        // nothing more to renew or release; guarded by mu
+}
+
+// queueForLease waits for the flight's turn to load where other processes may:
+// for a slot, and for the key's lease. While another process has the lease, the
+// flight holds no slot. It reports false if the flight landed instead.
+func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (held *slot, ok bool) {
+	w := &leaseWait[K, V]{l: l, f: f}
+	defer w.stop()
+	for {
+		held, ok = l.queueForSlot(f, r)
+		if !ok {
+			return nil, false
+		}
+		asked := flight.Now()
+		token, got, err := l.acquire(f, r, w.waited())
+		switch {
+		case err != nil:
+			return l.unleased(f, r, held, err)
+		case got.State == LeaseHeld:
+			l.counts.leases.Add(1)
+			l.forgetGone(f, r, got.Empty)
+			r.lease = l.hold(f, token, asked)
+			if f.Context().Err() != nil { // everybody left meanwhile
+				held.release()
+				l.release(f, r.lease)
+				l.land(f, *r, context.Canceled)
+				return nil, false
+			}
+			return held, true
+		}
+		held.release()
+		if got.State == LeaseChanged {
+			l.changed(f, *r, got.Entry, w.waited())
+			return nil, false
+		}
+		l.forgetGone(f, r, got.Empty)
+		switch w.wait(got.Left) {
+		case waitCancelled:
+			l.land(f, *r, context.Canceled)
+			return nil, false
+		case waitOver: // the source can bear one more load better than callers a wait without end
+			held, ok = l.queueForSlot(f, r)
+			return held, ok
+		}
+	}
+}
+
+// acquire asks for the lease. Bytes that nobody can read are no reason not to
+// load.
+func (l *Loader[K, V]) acquire(f *flight.Flight[K, ride[K, V]], r *ride[K, V], waited bool) (string, Lease[V], error) {
+	p := l.rest.allows()
+	if p == refused {
+		return "", Lease[V]{}, errResting
+	}
+	ask := LeaseRequest[V]{Token: rand.Text(), Seen: r.prev, Force: r.insist && !waited}
+	got, e := l.acquireOnce(f, ask)
+	if errors.Is(e.Err, ErrUndecodable) {
+		l.judgeFlight(f, e, p)
+		ask.Force, p = true, usual
+		got, e = l.acquireOnce(f, ask)
+	}
+	l.judgeFlight(f, e, p)
+	if e.Err == nil && got.State == LeaseChanged {
+		got.Entry = l.entryOf(got.Entry)
+	}
+	return ask.Token, got, e.Err
+}
+
+func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseRequest[V]) (Lease[V], Event) {
+	e := Event{Op: OpCacheLease}
+	start := time.Now()
+	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
+	defer ctx.End()
+	got, err := bounded.Do(ctx, func(ctx context.Context) (Lease[V], error) {
+		got, err := l.leaser.Acquire(ctx, f.Key(), ask)
+		if ctx.Err() != nil && (err != nil || got.State == LeaseHeld) { // nobody waits for the answer any more
+			_ = l.leaser.Release(context.WithoutCancel(ctx), f.Key(), ask.Token)
+		}
+		return got, err
+	})
+	if err == nil && got.State == LeaseChanged && got.Entry == nil {
+		err = errNoChange
+	}
+	e.Took, e.Err = time.Since(start), err
+	return got, e
+}
+
+var errNoChange = errors.New("corral: the cache said that the entry has changed, and gave none")
+
+// unleased goes on without the lease, which the cache could not give: what is
+// loaded then is served and not stored.
+func (l *Loader[K, V]) unleased(f *flight.Flight[K, ride[K, V]], r *ride[K, V], held *slot, err error) (*slot, bool) {
+	if closed := l.closedBy(err); closed != nil {
+		held.release()
+		l.land(f, *r, closed)
+		return nil, false
+	}
+	return held, true
+}
+
+// forgetGone drops the entry that the flight had read if it is gone: a Delete
+// elsewhere may have been the reason.
+func (l *Loader[K, V]) forgetGone(f *flight.Flight[K, ride[K, V]], r *ride[K, V], gone bool) {
+	if gone && r.prev != nil {
+		r.prev = nil
+		f.Update(func(r *ride[K, V]) { r.prev = nil })
+	}
+}
+
+// changed goes on with an entry that was stored since the flight had looked. If
+// the flight waited for the load of another process, this is what it came to.
+func (l *Loader[K, V]) changed(f *flight.Flight[K, ride[K, V]], r ride[K, V], e *Entry[V], waited bool) {
+	if !waited || l.state(e) != fresh {
+		l.decide(f, e, nil)
+		return
+	}
+	l.retries.forget(f.Key())
+	r.prev, r.entry, r.source, r.stored = e, e, SourceLoaded, true
+	if !f.Background() {
+		r.source = SourceShared
+	}
+	l.land(f, r, (&Result[V]{}).absence(e))
+}
+
+// leaseWait is a flight's wait for the load of another process.
+type leaseWait[K comparable, V any] struct {
+	l       *Loader[K, V]
+	f       *flight.Flight[K, ride[K, V]]
+	ended   <-chan struct{}
+	unwatch func()
+	pause   time.Duration
+	soft    int64 // when SoftTimeout is over; 0: it is, or there is none
+	end     int64
+}
+
+type waitEnd uint8
+
+const (
+	waitAgain     waitEnd = iota // the lease may be had now
+	waitOver                     // it took as long as a load may
+	waitCancelled                // everybody left, or Close
+)
+
+func (w *leaseWait[K, V]) waited() bool { return w.unwatch != nil }
+
+func (w *leaseWait[K, V]) begin() {
+	w.l.counts.leaseWaits.Add(1)
+	w.ended, w.unwatch = w.l.leaser.Watch(w.f.Key())
+	now := flight.Now()
+	w.pause, w.end = pollMin, flight.After(now, w.l.opts.LoadTimeout)
+	if w.l.opts.SoftTimeout > 0 {
+		w.soft = flight.After(now, w.l.opts.SoftTimeout)
+	}
+}
+
+func (w *leaseWait[K, V]) stop() {
+	if w.waited() {
+		w.unwatch()
+	}
+}
+
+// wait waits until the other's lease may have ended: it says so, what is left of
+// it is over, or it is time to ask again.
+func (w *leaseWait[K, V]) wait(left time.Duration) waitEnd {
+	if !w.waited() {
+		w.begin()
+	}
+	pause := w.pause/2 + mrand.N(w.pause)
+	w.pause = min(2*w.pause, pollMax)
+	if left > 0 { // it ends then unless it is renewed
+		pause = min(pause, left+mrand.N(pollMin))
+	}
+	for ask := flight.After(flight.Now(), pause); ; {
+		next := min(ask, w.end)
+		if w.soft != 0 {
+			next = min(next, w.soft)
+		}
+		timer := time.NewTimer(time.Duration(next - flight.Now()))
+		select {
+		case <-w.ended:
+			timer.Stop()
+			return waitAgain
+		case <-w.f.Context().Done():
+			timer.Stop()
+			return waitCancelled
+		case <-timer.C:
+		}
+		switch now := flight.Now(); {
+		case now >= w.end:
+			return waitOver
+		case w.soft != 0 && now >= w.soft:
+			w.soft = 0
+			w.l.soften(w.f)
+		case now >= ask:
+			return waitAgain
+		}
+	}
+}
+
+// hold returns the lease that a flight has got, asked for at a time, and renews
+// it from then on.
+func (l *Loader[K, V]) hold(f *flight.Flight[K, ride[K, V]], token string, asked int64) *lease {
+	h := &lease{token: token, renewed: asked}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.renewal = time.AfterFunc(l.leaseLife/3, func() { l.renew(f, h) })
+	return h
+}
+
+// renew renews the lease of a flight and arms the next renewal. If the lease is
+// lost, newcomers no longer join the flight: what it loads will not be stored.
+func (l *Loader[K, V]) renew(f *flight.Flight[K, ride[K, V]], h *lease) {
+	if !h.live(l.life.again) {
+		return
+	}
+	defer l.life.leave()
+	asked := flight.Now()
+	e := Event{Op: OpCacheLease}
+	ctx := f.Values(flight.After(asked, min(l.opts.CacheTimeout, l.leaseLife/3)))
+	start := time.Now()
+	_, e.Err = bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.leaser.Renew(ctx, f.Key(), h.token)
+	})
+	ctx.End()
+	e.Took = time.Since(start)
+	if !h.live(func() {}) {
+		return
+	}
+	if errors.Is(e.Err, ErrLeaseLost) {
+		f.Detach()
+		return
+	}
+	l.judgeFlight(f, e, usual)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.Err == nil {
+		h.renewed = asked
+	}
+	if !h.over {
+		h.renewal.Reset(l.leaseLife / 3)
+	}
+}
+
+// live reports whether the lease is still to be renewed, and calls then if so
+// before it can end.
+func (h *lease) live(then func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.over {
+		then()
+	}
+	return !h.over
+}
+
+// end ends the renewals; false if that was done before.
+func (h *lease) end() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return false
+	}
+	h.over = true
+	h.renewal.Stop()
+	return true
+}
+
+// ranOut reports whether the lease had time to run out since it was renewed.
+func (h *lease) ranOut(life time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return flight.Now() >= flight.After(h.renewed, life)
+}
+
+// release gives up the lease of a flight that does not fill any more, unless
+// that was done. Nobody here waits for it; other processes do.
+func (l *Loader[K, V]) release(f *flight.Flight[K, ride[K, V]], h *lease) {
+	if h != nil && h.end() {
+		l.giveUp(f, h)
+	}
+}
+
+func (l *Loader[K, V]) giveUp(f *flight.Flight[K, ride[K, V]], h *lease) {
+	l.life.again()
+	go func() {
+		defer l.life.leave()
+		e := Event{Op: OpCacheLease}
+		ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
+		start := time.Now()
+		_, e.Err = bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, l.leaser.Release(ctx, f.Key(), h.token)
+		})
+		ctx.End()
+		e.Took = time.Since(start)
+		l.judgeFlight(f, e, usual)
+	}()
+}
+
+// didFill goes on after a fill under a lease, whose renewals had ended. One that
+// failed may be carried out yet: giving up the lease keeps it from that.
+func (l *Loader[K, V]) didFill(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error) {
+	switch {
+	case errors.Is(err, ErrLeaseLost):
+		l.lost(f, r)
+	case err != nil && !errors.Is(err, ErrRefused):
+		l.giveUp(f, r.lease)
+	}
+}
+
+// lost counts a fill that came too late: its lease had ended.
+func (l *Loader[K, V]) lost(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
+	if r.lease.ranOut(l.leaseLife) {
+		l.counts.takeovers.Add(1)
+	}
+	l.counts.discarded.Add(1)
+	l.tellFlight(l.opts.Hooks.Discarded, f, Event{Op: r.op})
+}
+
+// entryOf returns what a cache answered as the entry that the Loader reasons
+// about: of a bare value, only its end is known.
+func (l *Loader[K, V]) entryOf(e *Entry[V]) *Entry[V] {
+	if l.plain == nil || e == nil {
+		return e
+	}
+	life := e.Keep
+	if life == math.MaxInt64 {
+		life = -1
+	}
+	return l.bare(e.Value, life)
+}
