@@ -29,7 +29,7 @@ import (
 // What a store can do beyond that it says with the optional interfaces below,
 // which [New] looks for once. A wrapper forwards exactly those that the caches
 // inside it have: PlainCache and Far if all have it, the others if any has.
-// See also [Leaser] and [Layered].
+// See also [Leaser], [Layered] and [BatchCache].
 type Cache[K comparable, V any] interface {
 	Get(ctx context.Context, key K) (*Entry[V], error)
 	Set(ctx context.Context, key K, e *Entry[V]) error
