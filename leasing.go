@@ -5,19 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"math"
-	mrand "math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/flight"
-)
-
-// The pauses between two questions whether another process has loaded the key.
-// It usually tells; these are for when nobody hears it.
-const (
-	pollMin = 10 * time.Millisecond
-	pollMax = 320 * time.Millisecond
 )
 
 // lease is the right of a flight to load, renewed until it ends.
@@ -28,6 +20,7 @@ type lease struct {
 	renewal *time.Timer // guarded by mu
 	renewed int64       // when the last renewal was asked for that was granted; guarded by mu
 	over    bool        // nothing more to renew or release; guarded by mu
+	counted bool        // as a takeover; guarded by mu
 }
 
 // queueForLease waits for the flight's turn to load where other processes may:
@@ -37,6 +30,12 @@ func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K,
 	w := &leaseWait[K, V]{l: l, f: f}
 	defer w.stop()
 	for {
+		if w.waited() && l.slots != nil { // what the other loaded is had without a slot
+			if e := l.look(f, r); e != nil {
+				l.changed(f, *r, e, true)
+				return nil, false
+			}
+		}
 		held, ok = l.queueForSlot(f, r)
 		if !ok {
 			return nil, false
@@ -152,79 +151,18 @@ func (l *Loader[K, V]) changed(f *flight.Flight[K, ride[K, V]], r ride[K, V], e 
 	l.land(f, r, (&Result[V]{}).absence(e))
 }
 
-// leaseWait is a flight's wait for the load of another process.
-type leaseWait[K comparable, V any] struct {
-	l       *Loader[K, V]
-	f       *flight.Flight[K, ride[K, V]]
-	ended   <-chan struct{}
-	unwatch func()
-	pause   time.Duration
-	soft    int64 // when SoftTimeout is over; 0: it is, or there is none
-	end     int64
-}
-
-type waitEnd uint8
-
-const (
-	waitAgain     waitEnd = iota // the lease may be had now
-	waitOver                     // it took as long as a load may
-	waitCancelled                // everybody left, or Close
-)
-
-func (w *leaseWait[K, V]) waited() bool { return w.unwatch != nil }
-
-func (w *leaseWait[K, V]) begin() {
-	w.l.counts.leaseWaits.Add(1)
-	w.ended, w.unwatch = w.l.leaser.Watch(w.f.Key())
-	now := flight.Now()
-	w.pause, w.end = pollMin, flight.After(now, w.l.opts.LoadTimeout)
-	if w.l.opts.SoftTimeout > 0 {
-		w.soft = flight.After(now, w.l.opts.SoftTimeout)
+// look returns what is stored if that is newer than what the flight had read.
+func (l *Loader[K, V]) look(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) *Entry[V] {
+	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
+	defer ctx.End()
+	e, err := bounded.Do(ctx, func(ctx context.Context) (*Entry[V], error) {
+		e, _, err := l.get(ctx, l.back, f.Key())
+		return e, err
+	})
+	if err != nil || e == nil || l.state(e) != fresh || !l.newer(e, r.prev) {
+		return nil // an error is what Acquire will say too
 	}
-}
-
-func (w *leaseWait[K, V]) stop() {
-	if w.waited() {
-		w.unwatch()
-	}
-}
-
-// wait waits until the other's lease may have ended: it says so, what is left of
-// it is over, or it is time to ask again.
-func (w *leaseWait[K, V]) wait(left time.Duration) waitEnd {
-	if !w.waited() {
-		w.begin()
-	}
-	pause := w.pause/2 + mrand.N(w.pause)
-	w.pause = min(2*w.pause, pollMax)
-	if left > 0 { // it ends then unless it is renewed
-		pause = min(pause, left+mrand.N(pollMin))
-	}
-	for ask := flight.After(flight.Now(), pause); ; {
-		next := min(ask, w.end)
-		if w.soft != 0 {
-			next = min(next, w.soft)
-		}
-		timer := time.NewTimer(time.Duration(next - flight.Now()))
-		select {
-		case <-w.ended:
-			timer.Stop()
-			return waitAgain
-		case <-w.f.Context().Done():
-			timer.Stop()
-			return waitCancelled
-		case <-timer.C:
-		}
-		switch now := flight.Now(); {
-		case now >= w.end:
-			return waitOver
-		case w.soft != 0 && now >= w.soft:
-			w.soft = 0
-			w.l.soften(w.f)
-		case now >= ask:
-			return waitAgain
-		}
-	}
+	return e
 }
 
 // hold returns the lease that a flight has got, asked for at a time, and renews
@@ -237,8 +175,10 @@ func (l *Loader[K, V]) hold(f *flight.Flight[K, ride[K, V]], token string, asked
 	return h
 }
 
-// renew renews the lease of a flight and arms the next renewal. If the lease is
-// lost, newcomers no longer join the flight: what it loads will not be stored.
+// renew renews the lease of a flight and arms the next renewal. If a write
+// elsewhere ended the lease, newcomers no longer join the flight. If it ran out,
+// as in a process that was stopped, they do: a second load of the key in this
+// Loader would not be worth what it brings, a value that can be stored.
 func (l *Loader[K, V]) renew(f *flight.Flight[K, ride[K, V]], h *lease) {
 	if !h.live(l.life.again) {
 		return
@@ -257,7 +197,9 @@ func (l *Loader[K, V]) renew(f *flight.Flight[K, ride[K, V]], h *lease) {
 		return
 	}
 	if errors.Is(e.Err, ErrLeaseLost) {
-		f.Detach()
+		if !l.tookOver(h) {
+			f.Detach()
+		}
 		return
 	}
 	l.judgeFlight(f, e, usual)
@@ -294,11 +236,17 @@ func (h *lease) end() bool {
 	return true
 }
 
-// ranOut reports whether the lease had time to run out since it was renewed.
-func (h *lease) ranOut(life time.Duration) bool {
+// tookOver reports whether a lost lease had time to run out since it was renewed,
+// and counts that once.
+func (l *Loader[K, V]) tookOver(h *lease) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return flight.Now() >= flight.After(h.renewed, life)
+	ranOut := flight.Now() >= flight.After(h.renewed, l.leaseLife)
+	if ranOut && !h.counted {
+		h.counted = true
+		l.counts.takeovers.Add(1)
+	}
+	return ranOut
 }
 
 // release gives up the lease of a flight that does not fill any more, unless
@@ -338,9 +286,7 @@ func (l *Loader[K, V]) didFill(f *flight.Flight[K, ride[K, V]], r ride[K, V], er
 
 // lost counts a fill that came too late: its lease had ended.
 func (l *Loader[K, V]) lost(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
-	if r.lease.ranOut(l.leaseLife) {
-		l.counts.takeovers.Add(1)
-	}
+	l.tookOver(r.lease)
 	l.counts.discarded.Add(1)
 	l.tellFlight(l.opts.Hooks.Discarded, f, Event{Op: r.op})
 }
