@@ -23,6 +23,13 @@ func TestContract_A6_Conformance(t *testing.T) {
 			New: func(*testing.T) corral.Cache[int32, []byte] { return new(memadapter.Cache[int32, []byte]) },
 		})
 	})
+	t.Run("shared", func(t *testing.T) {
+		adaptertest.Run(t, adaptertest.Config[string, string]{
+			New: func(*testing.T) corral.Cache[string, string] {
+				return memadapter.NewShared[string, string](time.Second).Process()
+			},
+		})
+	})
 	t.Run("plain", func(t *testing.T) {
 		var cache *memadapter.PlainCache[string, string]
 		adaptertest.Run(t, adaptertest.Config[string, string]{

@@ -62,12 +62,7 @@ func (s *store[K, T]) set(key K, value T, life time.Duration) {
 		s.delete(key)
 		return
 	}
-	at := now()
-	end := at + int64(life)
-	if life == noEnd || end < at { // the longest life there is, or the sum overflowed
-		end = noEnd
-	}
-	if _, replaced := s.items.Swap(key, &item[T]{value, end}); !replaced {
+	if _, replaced := s.items.Swap(key, &item[T]{value, endAfter(now(), life)}); !replaced {
 		s.sweepIfDue()
 	}
 }
@@ -96,5 +91,14 @@ func (s *store[K, T]) sweepIfDue() {
 
 // drop removes this very item: a Set may have replaced it since it was seen.
 func (s *store[K, T]) drop(key any, it *item[T]) { s.items.CompareAndDelete(key, it) }
+
+// endAfter is the end of a life that begins at at.
+func endAfter(at int64, life time.Duration) int64 {
+	end := at + int64(life)
+	if life == noEnd || end < at { // the longest life there is, or the sum overflowed
+		return noEnd
+	}
+	return end
+}
 
 func now() int64 { return int64(time.Since(epoch)) }
