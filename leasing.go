@@ -24,54 +24,70 @@ type lease struct {
 }
 
 // queueForLease waits for the flight's turn to load where other processes may:
-// for a slot, and for the key's lease. While another process has the lease, the
-// flight holds no slot. It reports false if the flight landed instead.
+// for a slot, and for the key's lease. It reports false if the flight landed
+// instead. A flight asks for the lease when it has a slot, so that it does not
+// keep others from a key that it cannot load yet. But while it waits for another
+// process it has none, and asks again without: to see what was loaded it needs
+// none.
 func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (held *slot, ok bool) {
 	w := &leaseWait[K, V]{l: l, f: f}
 	defer w.stop()
+	if held, ok = l.queueForSlot(f, r); !ok {
+		return nil, false
+	}
 	for {
-		if w.waited() && l.slots != nil { // what the other loaded is had without a slot
-			if e := l.look(f, r); e != nil {
-				l.changed(f, *r, e, true)
-				return nil, false
-			}
-		}
-		held, ok = l.queueForSlot(f, r)
-		if !ok {
+		if f.Detached() { // its callers had better share the flight of who came later
+			held.release()
+			l.land(f, ride[K, V]{again: true}, nil)
 			return nil, false
 		}
 		asked := flight.Now()
 		token, got, err := l.acquire(f, r, w.waited())
 		switch {
-		case err != nil:
-			return l.unleased(f, r, held, err)
+		case err != nil && l.closedBy(err) != nil:
+			held.release()
+			l.land(f, *r, err)
+			return nil, false
+		case err != nil: // what is loaded then is served and not stored
+			return l.slotAfter(f, r, held, w.waited())
+		case got.State == LeaseChanged:
+			held.release()
+			l.changed(f, *r, got.Entry, w.waited())
+			return nil, false
 		case got.State == LeaseHeld:
 			l.counts.leases.Add(1)
 			l.forgetGone(f, r, got.Empty)
 			r.lease = l.hold(f, token, asked)
-			if f.Context().Err() != nil { // everybody left meanwhile
-				held.release()
+			if held, ok = l.slotAfter(f, r, held, w.waited()); !ok {
 				l.release(f, r.lease)
-				l.land(f, *r, context.Canceled)
-				return nil, false
 			}
-			return held, true
+			return held, ok
 		}
 		held.release()
-		if got.State == LeaseChanged {
-			l.changed(f, *r, got.Entry, w.waited())
-			return nil, false
-		}
+		held = nil
 		l.forgetGone(f, r, got.Empty)
 		switch w.wait(got.Left) {
 		case waitCancelled:
 			l.land(f, *r, context.Canceled)
 			return nil, false
-		case waitOver: // the source can bear one more load better than callers a wait without end
-			held, ok = l.queueForSlot(f, r)
-			return held, ok
+		case waitOver: // one more load is better than callers who wait without end
+			return l.queueForSlot(f, r)
 		}
 	}
+}
+
+// slotAfter returns the slot that the flight has, or, if it gave that back to
+// wait, queues for one.
+func (l *Loader[K, V]) slotAfter(f *flight.Flight[K, ride[K, V]], r *ride[K, V], held *slot, waited bool) (*slot, bool) {
+	if waited {
+		return l.queueForSlot(f, r)
+	}
+	if f.Context().Err() != nil { // everybody left meanwhile
+		held.release()
+		l.land(f, *r, context.Canceled)
+		return nil, false
+	}
+	return held, true
 }
 
 // acquire asks for the lease. Bytes that nobody can read are no reason not to
@@ -116,17 +132,6 @@ func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseReq
 
 var errNoChange = errors.New("corral: the cache said that the entry has changed, and gave none")
 
-// unleased goes on without the lease, which the cache could not give: what is
-// loaded then is served and not stored.
-func (l *Loader[K, V]) unleased(f *flight.Flight[K, ride[K, V]], r *ride[K, V], held *slot, err error) (*slot, bool) {
-	if closed := l.closedBy(err); closed != nil {
-		held.release()
-		l.land(f, *r, closed)
-		return nil, false
-	}
-	return held, true
-}
-
 // forgetGone drops the entry that the flight had read if it is gone: a Delete
 // elsewhere may have been the reason.
 func (l *Loader[K, V]) forgetGone(f *flight.Flight[K, ride[K, V]], r *ride[K, V], gone bool) {
@@ -149,20 +154,6 @@ func (l *Loader[K, V]) changed(f *flight.Flight[K, ride[K, V]], r ride[K, V], e 
 		r.source = SourceShared
 	}
 	l.land(f, r, (&Result[V]{}).absence(e))
-}
-
-// look returns what is stored if that is newer than what the flight had read.
-func (l *Loader[K, V]) look(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) *Entry[V] {
-	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
-	defer ctx.End()
-	e, err := bounded.Do(ctx, func(ctx context.Context) (*Entry[V], error) {
-		e, _, err := l.get(ctx, l.back, f.Key())
-		return e, err
-	})
-	if err != nil || e == nil || l.state(e) != fresh || !l.newer(e, r.prev) {
-		return nil // an error is what Acquire will say too
-	}
-	return e
 }
 
 // hold returns the lease that a flight has got, asked for at a time, and renews
@@ -222,6 +213,15 @@ func (h *lease) live(then func()) bool {
 		then()
 	}
 	return !h.over
+}
+
+// check renews a lease now that may be lost.
+func (h *lease) check() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.over {
+		h.renewal.Reset(0)
+	}
 }
 
 // end ends the renewals; false if that was done before.

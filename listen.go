@@ -41,11 +41,21 @@ func listenOnce[K comparable](ctx context.Context, listener Listener[K], drop fu
 }
 
 // drop detaches the flights of keys that another process wrote: what they load
-// may be older.
+// may be older. Where there are leases, the flight's own lease knows whether it
+// is: it may have been had after the write.
 func (l *Loader[K, V]) drop(keys ...K) {
 	for _, key := range keys {
-		if s, ok := l.table.Locate(key); ok {
+		s, ok := l.table.Locate(key)
+		switch {
+		case !ok:
+		case l.leaser == nil:
 			l.table.Detach(s, key)
+		default:
+			if f := l.table.Find(s, key); f != nil {
+				if r, _ := f.Peek(); r.lease != nil {
+					r.lease.check()
+				}
+			}
 		}
 	}
 }

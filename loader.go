@@ -178,7 +178,7 @@ func (l *Loader[K, V]) Refresh(ctx context.Context, key K, load LoadFunc[K, V]) 
 		}
 		r, err := f.Outcome()
 		switch {
-		case role == flight.Queued || r.read: // no load ran: try again
+		case role == flight.Queued || r.read || r.again: // no load ran: try again
 		case err != nil:
 			return none, err
 		case r.failure != nil:

@@ -180,9 +180,10 @@ func (l *Loader[K, V]) wait(ctx context.Context, s *flight.Shard[K, ride[K, V]],
 		}
 		ended := f.Wait(ctx, role, soft)
 		switch {
-		case ended == flight.Landed && role == flight.Queued:
 		case ended == flight.Landed:
-			return l.landed(f, role)
+			if o, _ := f.Outcome(); role != flight.Queued && !o.again {
+				return l.landed(f, role)
+			}
 		case ended == flight.Recursive:
 			return Result[V]{waited: true}, ErrRecursiveLoad
 		case ended == flight.Left && !errors.Is(ctx.Err(), context.DeadlineExceeded):

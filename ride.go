@@ -26,6 +26,7 @@ type ride[K comparable, V any] struct {
 	// The outcome:
 	entry   *Entry[V]
 	source  Source
+	again   bool  // there is none: ask once more
 	read    bool  // read from the cache: no load ran
 	stored  bool  // the cache holds entry
 	failure error // of the load for which entry, a stale one, stands in

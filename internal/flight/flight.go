@@ -331,6 +331,13 @@ func (f *Flight[K, V]) Detach() {
 	f.shard.mu.Unlock()
 }
 
+// Detached reports whether the flight is no longer in the map.
+func (f *Flight[K, V]) Detached() bool {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return !f.mapped
+}
+
 // Remove unmaps the flight if it still is mapped.
 func (f *Flight[K, V]) Remove() {
 	f.shard.mu.Lock()

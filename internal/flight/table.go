@@ -203,6 +203,17 @@ func (s *Shard[K, V]) startLocked(ctx context.Context, hash uint32, key K) *Flig
 	return f
 }
 
+// Find returns the flight of key, nil if none is mapped.
+func (t *Table[K, V]) Find(s *Shard[K, V], key K) *Flight[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights.find(t.hash(key), key)
+	if f != nil {
+		f.seen = true
+	}
+	return f
+}
+
 // Has reports whether a flight of key is mapped.
 func (t *Table[K, V]) Has(s *Shard[K, V], key K) bool {
 	s.mu.Lock()
