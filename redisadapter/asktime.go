@@ -9,7 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// timer asks a server for the time, in the round trip of other commands.
+// timer asks a server for the time, in the round trip of other commands. The zero
+// timer asks for none.
 type timer struct {
 	client redis.UniversalClient
 	clock  *clock
@@ -27,9 +28,18 @@ func newTimer(client redis.UniversalClient, key string) timer {
 	return timer{client: client, clock: newClock(), key: key}
 }
 
+// inScript says whether a script shall say the time: where there is one server,
+// and somebody who wants to know.
+func (t timer) inScript() string {
+	if t.clock == nil || t.key != "" {
+		return "0"
+	}
+	return "1"
+}
+
 // run issues one command, and the question for the time with it if that is due.
 func run[C redis.Cmder](ctx context.Context, t timer, write bool, issue func(redis.Cmdable) C) C {
-	if !t.clock.due(write) {
+	if t.clock == nil || !t.clock.due(write) {
 		return issue(t.client)
 	}
 	pipe := t.client.Pipeline()

@@ -2,7 +2,9 @@ package redisadapter
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,31 +17,36 @@ import (
 // write. It is safe for concurrent use. It starts no goroutine that outlives its
 // calls, but for calls that were left behind, and does not close the client.
 type Cache[K comparable, V any] struct {
-	server server[K]
-	timer
+	server   server[K]
 	envelope bytestore.Envelope[V]
 }
 
 var (
-	_ corral.Cache[string, any] = (*Cache[string, any])(nil)
-	_ corral.Far                = (*Cache[string, any])(nil)
-	_ corral.Checker            = (*Cache[string, any])(nil)
+	_ corral.Cache[string, any]  = (*Cache[string, any])(nil)
+	_ corral.Far                 = (*Cache[string, any])(nil)
+	_ corral.Checker             = (*Cache[string, any])(nil)
+	_ corral.Leaser[string, any] = (*Cache[string, any])(nil)
 )
 
 // New returns a cache over client. Whether the parts fit is what [Cache.Check]
 // says, which [corral.New] asks.
 func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) *Cache[K, V] {
 	write := braced(opts.Prefix)
-	return &Cache[K, V]{
+	c := &Cache[K, V]{
 		server: server[K]{
-			client: client,
-			text:   stored.Text(opts.Key),
-			write:  write,
-			fault:  firstError(checkClient(client, "New"), opts.check(), opts.checkBraces()),
+			client:  client,
+			text:    stored.Text(opts.Key),
+			write:   write,
+			leaseOf: func(name string) string { return name + ":lease" },
+			fault:   firstError(checkClient(client, "New"), opts.check(), opts.checkBraces()),
+			timer:   newTimer(client, write("clock")),
+			leases:  opts.leases(),
+			news:    newNews(opts.Prefix, ""),
 		},
-		timer:    newTimer(client, write("clock")),
 		envelope: bytestore.Envelope[V]{Codec: opts.codec(), MaxValueBytes: opts.bound()},
 	}
+	c.server.init()
+	return c
 }
 
 // Check says whether the cache can work: a client, a Key function where one is
@@ -58,9 +65,9 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) 
 	return on(ctx, &c.server, key, c.get)
 }
 
-func (c *Cache[K, V]) get(ctx context.Context, name string) (*corral.Entry[V], error) {
-	data, err := run(ctx, c.timer, false, func(r redis.Cmdable) *redis.StringCmd {
-		return r.Get(ctx, name)
+func (c *Cache[K, V]) get(ctx context.Context, p place) (*corral.Entry[V], error) {
+	data, err := run(ctx, c.server.timer, false, func(r redis.Cmdable) *redis.StringCmd {
+		return r.Get(ctx, p.name)
 	}).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
@@ -68,44 +75,53 @@ func (c *Cache[K, V]) get(ctx context.Context, name string) (*corral.Entry[V], e
 	if err != nil {
 		return nil, failed("GET", err)
 	}
-	return c.envelope.Open(name, data, c.clock.now())
+	return c.open(p, data)
 }
 
-// Set stores e for what is left of its Keep. If nothing is left, or the error is
+// open returns the entry that data holds.
+func (c *Cache[K, V]) open(p place, data []byte) (*corral.Entry[V], error) {
+	e, err := c.envelope.Open(p.name, data, c.server.timer.clock.now())
+	if e != nil {
+		e.Version = versionOf(data)
+	}
+	return e, err
+}
+
+// versionOf tells an entry's bytes from those of another: when it was loaded,
+// the lower half, and the checksum. Scripts read it in the same places.
+func versionOf(data []byte) uint64 {
+	return uint64(binary.BigEndian.Uint32(data[12:]))<<32 | uint64(binary.BigEndian.Uint32(data[60:]))
+}
+
+// Set stores e for what is left of its Keep, and ends the lease of key: what is
+// being loaded for it anywhere is older. If nothing is left, or the error is
 // [corral.ErrRefused], the key is not on the server afterwards: what stood there
 // is older than e.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
-	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
-		return struct{}{}, c.set(ctx, name, e)
+	return does(ctx, &c.server, key, func(ctx context.Context, p place) error {
+		data, life, err := c.seal(ctx, p, e)
+		return c.server.store(ctx, p, data, life, err)
 	})
-	return err
 }
 
-func (c *Cache[K, V]) set(ctx context.Context, name string, e *corral.Entry[V]) error {
-	if err := c.know(ctx); err != nil {
-		return err
+// seal returns the bytes that stand for e and how long they have to live: 0 if
+// the key is to hold nothing, as it is with [corral.ErrRefused].
+func (c *Cache[K, V]) seal(ctx context.Context, p place, e *corral.Entry[V]) ([]byte, time.Duration, error) {
+	if err := c.server.timer.know(ctx); err != nil {
+		return nil, 0, err
 	}
-	now := c.clock.now()
-	data, err := c.envelope.Seal(name, e, now)
-	switch {
-	case errors.Is(err, corral.ErrRefused):
-		return c.server.refuse(ctx, name, err)
-	case err != nil:
-		return err
+	now := c.server.timer.clock.now()
+	data, err := c.envelope.Seal(p.name, e, now)
+	if err != nil {
+		return nil, 0, err
 	}
-	life := stored.Left(e, now.Local)
-	if life == 0 {
-		return c.server.del(ctx, name)
-	}
-	return failed("SET", run(ctx, c.timer, true, func(r redis.Cmdable) *redis.StatusCmd {
-		return r.Set(ctx, name, data, px(life))
-	}).Err())
+	return data, stored.Left(e, now.Local), nil
 }
 
-// Delete removes key from the server.
+// Delete removes key from the server, and ends its lease: what is being loaded
+// for it anywhere will not be stored.
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error {
-	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
-		return struct{}{}, c.server.del(ctx, name)
+	return does(ctx, &c.server, key, func(ctx context.Context, p place) error {
+		return c.server.put(ctx, p, nil, 0)
 	})
-	return err
 }

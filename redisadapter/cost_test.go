@@ -1,6 +1,7 @@
 package redisadapter_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,46 +51,71 @@ func TestAPlainHitIsOneRoundTrip(t *testing.T) {
 	})
 }
 
-// TIME comes with the first command and then now and then, never by itself but
-// before a first command that is a Set.
+// The time comes with the first command, with every script's reply, and where
+// there are only reads now and then; never by itself but before a first command
+// that is a Set.
 func TestTimeRidesAlong(t *testing.T) {
+	const (
+		set  = "EVALSHA TIME EXISTS PUBLISH SET DEL"
+		load = "EVALSHA EVAL TIME EXISTS PUBLISH SET DEL"
+	)
+	rides(t, redisadapter.Options[int, User]{}, []ride{
+		{0, read, "GET TIME"},
+		{0, read, "GET"},
+		{0, write, load},
+		{time.Minute, write, set},
+		{10*time.Minute - 1, read, "GET"},
+		{1, read, "GET TIME"},
+		{0, read, "GET"},
+		{0, remove, "EVALSHA TIME EXISTS PUBLISH DEL DEL"},
+	})
+	rides(t, redisadapter.Options[int, User]{}, []ride{{0, write, "TIME " + load}})
+}
+
+// Without leases there are no scripts, and the time comes now and then.
+func TestTimeRidesAlongWithoutLeases(t *testing.T) {
+	rides(t, redisadapter.Options[int, User]{NoLease: true}, []ride{
+		{0, read, "GET TIME"},
+		{0, read, "GET"},
+		{0, write, "SET PUBLISH"},
+		{time.Minute - 1, write, "SET PUBLISH"},
+		{1, write, "SET TIME PUBLISH"},
+		{0, write, "SET PUBLISH"},
+		{9 * time.Minute, read, "GET"},
+		{time.Minute, read, "GET TIME"},
+		{0, read, "GET"},
+		{0, remove, "DEL PUBLISH"},
+	})
+	rides(t, redisadapter.Options[int, User]{NoLease: true}, []ride{{0, write, "TIME SET PUBLISH"}})
+}
+
+// ride is a call and the commands that the server gets by it.
+type ride struct {
+	after time.Duration
+	do    func(context.Context, *cache) error
+	want  string
+}
+
+func read(ctx context.Context, c *cache) error {
+	_, err := c.Get(ctx, 1)
+	return err
+}
+
+func write(ctx context.Context, c *cache) error  { return c.Set(ctx, 1, fresh(User{})) }
+func remove(ctx context.Context, c *cache) error { return c.Delete(ctx, 1) }
+
+func rides(t *testing.T, opts redisadapter.Options[int, User], steps []ride) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _, client := mini(t)
 		_ = client.Ping(t.Context()) // the server is there from the first connection on
 		seen := spyOn(m)
-		c := users(client)
-		read := func() {
-			if _, err := c.Get(t.Context(), 1); err != nil {
-				t.Error(err)
-			}
-		}
-		write := func() { must(t, c.Set(t.Context(), 1, fresh(User{}))) }
-		for i, step := range []struct {
-			after time.Duration
-			do    func()
-			want  string
-		}{
-			{0, read, "GET TIME"},
-			{0, read, "GET"},
-			{0, write, "SET"},
-			{time.Minute - 1, write, "SET"},
-			{1, write, "SET TIME"},
-			{0, write, "SET"},
-			{9 * time.Minute, read, "GET"},
-			{time.Minute, read, "GET TIME"},
-			{0, read, "GET"},
-			{0, func() { must(t, c.Delete(t.Context(), 1)) }, "DEL"},
-		} {
+		c := redisadapter.New(client, opts)
+		for i, step := range steps {
 			time.Sleep(step.after)
-			step.do()
+			must(t, step.do(t.Context(), c))
 			if got := seen.take(); got != step.want {
 				t.Errorf("step %d sent %q, want %q", i, got, step.want)
 			}
-		}
-		c = users(client)
-		write()
-		if got := seen.take(); got != "TIME SET" {
-			t.Errorf("a first Set sent %q", got)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 type failure struct {
 	command string
 	cause   error
+	advice  string // what to do about it, if that is known
 }
 
 // failed returns err as the error of a command, nil if it is nil. A key that
@@ -28,13 +29,34 @@ func failed(command string, err error) error {
 	return &failure{command: command, cause: err}
 }
 
+// failedScript returns err as the error of a script. Where scripts cannot run at
+// all it says what can be done.
+func failedScript(err error) error {
+	f := &failure{command: "EVALSHA", cause: err}
+	if forbidden(err) {
+		f.advice = " (leases need EVALSHA, EVAL and the commands that the scripts call; " +
+			"with Options.NoLease all else works, and each process loads for itself)"
+	}
+	return f
+}
+
+// unknown reports whether err says that the server has no such command.
+func unknown(err error) bool { return redis.HasErrorPrefix(err, "ERR unknown command") }
+
+// forbidden reports whether err says that the server has no such command, or not
+// for this user. About what a script calls, Redis 7.0 says so in other words.
+func forbidden(err error) bool {
+	return redis.HasErrorPrefix(err, "NOPERM") || unknown(err) ||
+		redis.HasErrorPrefix(err, "ERR ACL failure in script")
+}
+
 // Error says which command failed, and with what.
 func (f *failure) Error() string {
 	text := "redisadapter: " + f.command + ": " + unquoted(f.cause)
 	if f.undecodable() {
-		return corral.ErrUndecodable.Error() + ": " + text
+		text = corral.ErrUndecodable.Error() + ": " + text
 	}
-	return text
+	return text + f.advice
 }
 
 func (f *failure) Unwrap() []error {

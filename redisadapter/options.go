@@ -1,8 +1,10 @@
 package redisadapter
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/adapters/bytestore"
@@ -34,9 +36,31 @@ type Options[K comparable, V any] struct {
 	// ones are refused: served, not stored. Zero is 32 MiB, and 512 MiB is the
 	// most, as it is the server's own bound unless that was changed.
 	MaxValueBytes int
+
+	// Lease is how long a lease lasts that is not renewed, so how long the others
+	// wait for a process that died. Zero is 2 s; it may be from 10 ms to an hour.
+	Lease time.Duration
+
+	// NoLease turns leases off, for servers and users that may run no script: each
+	// process loads for itself, and what it loads late may replace what another
+	// process has set since. Set and Delete are then two commands, the second one
+	// the announcement to other processes' near caches.
+	NoLease bool
+
+	// ParseKey is Key backwards, for announcements, which carry text. Only near
+	// caches need it ([Cache.Listen]), and it may be nil where Key is.
+	ParseKey func(string) (K, error)
 }
 
-const maxValueBytes = 512 << 20
+const (
+	maxValueBytes = 512 << 20
+
+	// A lease shorter than what a scheduler takes now and then is lost while its
+	// holder is well; one longer than an hour is no better than none to those who
+	// wait for a process that died.
+	shortestLease = 10 * time.Millisecond
+	longestLease  = time.Hour
+)
 
 func (o Options[K, V]) bound() int {
 	if o.MaxValueBytes == 0 {
@@ -52,7 +76,19 @@ func (o Options[K, V]) codec() Codec[V] {
 	return o.Codec
 }
 
+// leases is what the options say of them.
+func (o Options[K, V]) leases() leases {
+	return leases{off: o.NoLease, life: px(cmp.Or(o.Lease, 2*time.Second))}
+}
+
 func (o Options[K, V]) check() error {
+	if life := o.Lease; life != 0 && (life < shortestLease || life > longestLease) {
+		return &corral.OptionError{
+			Field: "redisadapter.Options.Lease",
+			Value: life,
+			Bound: fmt.Sprintf("must be 0 (2s), or from %v to %v", shortestLease, longestLease),
+		}
+	}
 	if n := o.MaxValueBytes; n < 0 || n > maxValueBytes {
 		return &corral.OptionError{
 			Field: "redisadapter.Options.MaxValueBytes",

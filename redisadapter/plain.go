@@ -26,6 +26,7 @@ var (
 	_ corral.PlainCache[string, any] = (*PlainCache[string, any])(nil)
 	_ corral.Far                     = (*PlainCache[string, any])(nil)
 	_ corral.Checker                 = (*PlainCache[string, any])(nil)
+	_ corral.Leaser[string, any]     = (*PlainCache[string, any])(nil)
 )
 
 // Plain returns a cache of bare values over client. Whether the parts fit is
@@ -35,16 +36,21 @@ var (
 // StaleFor and StaleIfError: one that others wrote with a shorter life is stale
 // at once, one without an end always fresh.
 func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) *PlainCache[K, V] {
-	return &PlainCache[K, V]{
+	c := &PlainCache[K, V]{
 		server: server[K]{
-			client: client,
-			text:   stored.Text(opts.Key),
-			write:  func(text string) string { return opts.Prefix + text },
-			fault:  firstError(checkClient(client, "Plain"), opts.check()),
+			client:  client,
+			text:    stored.Text(opts.Key),
+			write:   func(text string) string { return opts.Prefix + text },
+			leaseOf: plainLease,
+			fault:   firstError(checkClient(client, "Plain"), opts.check()),
+			leases:  opts.leases(),
+			news:    newNews(opts.Prefix, "plain-"),
 		},
 		codec: opts.codec(),
 		most:  opts.bound(),
 	}
+	c.server.init()
+	return c
 }
 
 // Check says whether the cache can work: a client, a Key function where one is
@@ -75,9 +81,9 @@ func (c *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life t
 // commands, its new value is seen with the old one's shorter life, and not the
 // old value with a life that was never its own. MULTI would cost the server
 // more and gain nothing.
-func (c *PlainCache[K, V]) get(ctx context.Context, name string) (b bare[V], err error) {
+func (c *PlainCache[K, V]) get(ctx context.Context, p place) (b bare[V], err error) {
 	pipe := c.server.client.Pipeline()
-	pttl, get := pipe.PTTL(ctx, name), pipe.Get(ctx, name)
+	pttl, get := pipe.PTTL(ctx, p.name), pipe.Get(ctx, p.name)
 	_, err = pipe.Exec(ctx)
 	answered(err, pttl, get)
 	data, err := get.Bytes()
@@ -109,34 +115,42 @@ func (c *PlainCache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], er
 	if err != nil || !ok {
 		return nil, err
 	}
+	return ageless(value, life), nil
+}
+
+// ageless returns value as an entry of unknown age.
+func ageless[V any](value V, life time.Duration) *corral.Entry[V] {
 	if life < 0 {
 		life = math.MaxInt64
 	}
-	return &corral.Entry[V]{Value: value, Keep: life}, nil
+	return &corral.Entry[V]{Value: value, Keep: life}
 }
 
-// SetValue stores value for life, in whole milliseconds, rounded up. If life is
-// not above zero, or the error is [corral.ErrRefused], the key is not on the
-// server afterwards.
+// SetValue stores value for life, in whole milliseconds, rounded up, and ends the
+// lease of key: what is being loaded for it anywhere is older. If life is not
+// above zero, or the error is [corral.ErrRefused], the key is not on the server
+// afterwards.
 func (c *PlainCache[K, V]) SetValue(ctx context.Context, key K, value V, life time.Duration) error {
-	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
-		return struct{}{}, c.set(ctx, name, value, life)
+	return does(ctx, &c.server, key, func(ctx context.Context, p place) error {
+		data, life, err := c.seal(value, life)
+		return c.server.store(ctx, p, data, life, err)
 	})
-	return err
 }
 
-func (c *PlainCache[K, V]) set(ctx context.Context, name string, value V, life time.Duration) error {
+// seal returns the bytes that stand for value and how long they have to live: 0
+// if the key is to hold nothing, as it is with [corral.ErrRefused].
+func (c *PlainCache[K, V]) seal(value V, life time.Duration) ([]byte, time.Duration, error) {
 	if life <= 0 {
-		return c.server.del(ctx, name)
+		return nil, 0, nil
 	}
 	data, err := stored.Append(c.codec, nil, value)
 	switch {
 	case err != nil:
-		return err
+		return nil, 0, err
 	case len(data) > c.most:
-		return c.server.refuse(ctx, name, stored.TooLarge(len(data), c.most))
+		return nil, 0, stored.TooLarge(len(data), c.most)
 	}
-	return failed("SET", c.server.client.Set(ctx, name, data, px(life)).Err())
+	return data, life, nil
 }
 
 // Set stores the value of e for what is left of its Keep, as SetValue does. An
@@ -152,10 +166,10 @@ func (c *PlainCache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) e
 	}
 }
 
-// Delete removes key from the server.
+// Delete removes key from the server, and ends its lease: what is being loaded
+// for it anywhere will not be stored.
 func (c *PlainCache[K, V]) Delete(ctx context.Context, key K) error {
-	_, err := on(ctx, &c.server, key, func(ctx context.Context, name string) (struct{}, error) {
-		return struct{}{}, c.server.del(ctx, name)
+	return does(ctx, &c.server, key, func(ctx context.Context, p place) error {
+		return c.server.put(ctx, p, nil, 0)
 	})
-	return err
 }

@@ -14,10 +14,38 @@ import (
 
 // server is what both caches have: a client and the way to its keys.
 type server[K comparable] struct {
-	client redis.UniversalClient
-	text   func(K) string
-	write  func(text string) string // how a key's text becomes the server's key
-	fault  error                    // what Check returns
+	client  redis.UniversalClient
+	text    func(K) string
+	write   func(text string) string // how a key's text becomes the server's key
+	leaseOf func(name string) string // the key of its lease
+	fault   error                    // what Check returns
+	timer   timer
+	leases  leases
+	news    news
+	watches watches
+}
+
+// init makes what needs the other fields.
+func (s *server[K]) init() {
+	s.watches.hear = func(ctx context.Context, began func(), tell func(string)) error {
+		return hear(ctx, s.client, s.news.ended, began, tell)
+	}
+}
+
+// watch is Watch of both caches. A key that has no place has no lease either:
+// Acquire says why.
+func (s *server[K]) watch(key K) (ended <-chan struct{}, stop func()) {
+	p, err := s.place(key)
+	if err != nil || s.leases.off {
+		return make(chan struct{}), func() {}
+	}
+	return s.watches.watch(p.text)
+}
+
+// place is where a key is on the server.
+type place struct {
+	text string // as announcements name it
+	name string // the server's key
 }
 
 // checkClient says whether there is one.
@@ -28,41 +56,33 @@ func checkClient(client redis.UniversalClient, function string) error {
 	return &corral.OptionError{Field: "redisadapter." + function + ": client", Value: "nil", Bound: "required"}
 }
 
-func (s *server[K]) name(key K) (string, error) {
+func (s *server[K]) place(key K) (place, error) {
 	if s.fault != nil {
-		return "", s.fault
+		return place{}, s.fault
 	}
 	text, err := stored.TextOf(key, s.text)
 	if err != nil {
-		return "", err
+		return place{}, err
 	}
-	return s.write(text), nil
+	return place{text: text, name: s.write(text)}, nil
 }
 
 // on calls fn with the server's key, so that the caller gets away when ctx ends
 // and the connections do not notice.
-func on[K comparable, T any](ctx context.Context, s *server[K], key K, fn func(context.Context, string) (T, error)) (T, error) {
+func on[K comparable, T any](ctx context.Context, s *server[K], key K, fn func(context.Context, place) (T, error)) (T, error) {
 	return bounded.Do(ctx, func(ctx context.Context) (T, error) {
-		name, err := s.name(key)
+		p, err := s.place(key)
 		if err != nil {
 			var zero T
 			return zero, err
 		}
-		return fn(context.WithoutCancel(ctx), name)
+		return fn(context.WithoutCancel(ctx), p)
 	})
 }
 
-// del removes a key; none is no error.
-func (s *server[K]) del(ctx context.Context, name string) error {
-	return failed("DEL", s.client.Del(ctx, name).Err())
-}
-
-// refuse removes what stood under name, which is older than what err says was
-// refused, and returns err. A removal that fails is worse news than err.
-func (s *server[K]) refuse(ctx context.Context, name string, err error) error {
-	if failure := s.del(ctx, name); failure != nil {
-		return failure
-	}
+// does is on for calls that return nothing but an error.
+func does[K comparable](ctx context.Context, s *server[K], key K, fn func(context.Context, place) error) error {
+	_, err := on(ctx, s, key, func(ctx context.Context, p place) (struct{}, error) { return struct{}{}, fn(ctx, p) })
 	return err
 }
 

@@ -1,0 +1,133 @@
+package redisadapter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// A subscription on which nothing was heard for pingAfter is asked whether it
+	// still is one, and it is none after silence, which is sooner than a second.
+	pingAfter = 250 * time.Millisecond
+	silence   = 3 * pingAfter
+
+	// ping is what the question says. An answer that says something else belongs to
+	// no question: the connection is out of step.
+	ping = "corral"
+)
+
+var (
+	errSilent  = errors.New("the subscription is silent")
+	errStep    = errors.New("the subscription is out of step")
+	errShards  = errors.New("the shards are others than those that were subscribed to")
+	errNoShard = errors.New("no shard is up")
+)
+
+// heard is what one subscription tells.
+type heard struct {
+	from    int
+	began   bool   // it hears from now on
+	message string // if not began and no err; empty for a sign of life
+	err     error  // it hears no more
+}
+
+// hear tells of all messages on channel, until ctx ends or some may be missed, and
+// returns why. It calls began once, when it hears all. Nothing is called after it
+// has returned.
+//
+// The subscriptions are read on goroutines of their own, which end soon after,
+// as the client may take its time to find out that a connection is lost: it
+// dials another one first.
+func hear(ctx context.Context, client redis.UniversalClient, channel string, began func(), tell func(message string)) error {
+	nodes, err := publishers(ctx, client)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := make(chan heard)
+	for i, node := range nodes {
+		go subscription{node, channel, i, events}.run(ctx)
+	}
+	last := make([]time.Time, len(nodes)) // when each was heard
+	tick := time.NewTicker(pingAfter)
+	defer tick.Stop()
+	for missing := len(nodes); ; {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+			if err := overdue(last); err != nil {
+				return err
+			}
+			if now, err := publishers(ctx, client); err != nil || !slices.Equal(now, nodes) {
+				return cmp.Or(err, errShards)
+			}
+		case h := <-events:
+			last[h.from] = time.Now()
+			switch {
+			case h.err != nil:
+				return h.err
+			case h.began:
+				if missing--; missing == 0 {
+					began()
+				}
+			case h.message != "" && missing == 0:
+				tell(h.message)
+			}
+		}
+	}
+}
+
+// overdue returns an error if one that began was not heard for too long.
+func overdue(last []time.Time) error {
+	for _, at := range last {
+		if !at.IsZero() && time.Since(at) > silence {
+			return errSilent
+		}
+	}
+	return nil
+}
+
+// subscriber is a client as far as subscriptions go.
+type subscriber interface {
+	Subscribe(ctx context.Context, channels ...string) *redis.PubSub
+}
+
+// publishers returns whom to subscribe to so that all is heard. What is published
+// on one node of a Cluster all nodes tell, but the shards of a Ring know nothing
+// of each other, and a script publishes where its key is.
+func publishers(ctx context.Context, client redis.UniversalClient) ([]subscriber, error) {
+	ring, many := client.(*redis.Ring)
+	if !many {
+		return []subscriber{client}, nil
+	}
+	var (
+		mu     sync.Mutex
+		shards []*redis.Client
+		nodes  []subscriber
+	)
+	err := ring.ForEachShard(ctx, func(_ context.Context, shard *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		shards = append(shards, shard)
+		return nil
+	})
+	if err == nil && len(shards) == 0 {
+		err = errNoShard
+	}
+	slices.SortFunc(shards, func(a, b *redis.Client) int {
+		return cmp.Compare(fmt.Sprintf("%p", a), fmt.Sprintf("%p", b))
+	})
+	for _, shard := range shards {
+		nodes = append(nodes, shard)
+	}
+	return nodes, err
+}

@@ -1,0 +1,14 @@
+-- What every script begins with. ARGV[1] is '1' if the reply shall carry the
+-- server's time; a server that forbids TIME then fails here, with nothing changed.
+local now = {'', ''}
+if ARGV[1] == '1' then now = redis.call('TIME') end
+
+local function reply(outcome, left, value)
+	return {outcome, left or 0, now[1], now[2], value or ''}
+end
+
+-- What a key holds; false for nothing, and for what is no string, which is not
+-- ours and can only be overwritten.
+local function text(key)
+	return redis.call('TYPE', key).ok == 'string' and redis.call('GET', key)
+end

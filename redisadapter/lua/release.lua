@@ -1,0 +1,6 @@
+-- KEYS: value, lease. ARGV: time, token, channel, message.
+if text(KEYS[2]) == ARGV[2] then
+	redis.call('PUBLISH', ARGV[3], ARGV[4])
+	redis.call('DEL', KEYS[2])
+end
+return reply('done')
