@@ -2,95 +2,226 @@ package redistest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Start starts a real server on a free port of the loopback interface, with
-// args, and kills it at the end of the test. The test is skipped where no
-// redis-server or valkey-server is installed: everything else is tested with
-// miniredis.
-func Start(t testing.TB, args ...string) (addr string) {
-	t.Helper()
-	path := lookPath(t)
-	for range 10 { // another program may take the port first
-		addr = freePort(t)
-		if run(t, path, addr, args) {
-			return addr
-		}
-	}
-	t.Fatalf("%s did not start", path)
-	return ""
+// comeUp bounds how long servers take to start, to find each other, or to agree.
+const comeUp = 30 * time.Second
+
+// Server is a real server on a port of the loopback interface, a process of the
+// test's own. Its methods are for the test's goroutine. It stores nothing on a
+// disk but what Sentinel and Cluster insist on.
+type Server struct {
+	// Addr is its address, the same after a Restart.
+	Addr string
+
+	t     testing.TB
+	setup setup
+	cmd   *exec.Cmd
+	gone  chan struct{} // closed when cmd has ended
 }
 
-func lookPath(t testing.TB) string {
+// setup returns the arguments of a server besides its address, given an empty
+// directory.
+type setup func(dir, addr string) ([]string, error)
+
+// args is the setup of a server that needs only arguments.
+func args(a ...string) setup {
+	return func(string, string) ([]string, error) { return a, nil }
+}
+
+// Start starts a server with args and returns its address. The server is killed
+// at the end of the test. The test is skipped where no redis-server or
+// valkey-server is installed: everything else is tested with miniredis.
+func Start(t testing.TB, arg ...string) (addr string) {
 	t.Helper()
+	return StartServer(t, arg...).Addr
+}
+
+// StartServer is [Start] for tests that do things to the server.
+func StartServer(t testing.TB, arg ...string) *Server {
+	t.Helper()
+	return startAll(t, args(arg...))[0]
+}
+
+// startAll starts a server of each setup, all at once.
+func startAll(t testing.TB, setups ...setup) []*Server {
+	t.Helper()
+	needServer(t)
+	servers, errs := make([]*Server, len(setups)), make([]error, len(setups))
+	atOnce(len(setups), func(i int) { servers[i], errs[i] = start(t, setups[i]) })
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	return servers
+}
+
+// needServer skips the test where there is no server's program.
+func needServer(t testing.TB) {
+	t.Helper()
+	if _, err := program(); err != nil {
+		t.Skip(err)
+	}
+}
+
+func program() (path string, err error) {
 	for _, name := range []string{"redis-server", "valkey-server"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
 		}
 	}
-	t.Skip("neither redis-server nor valkey-server is installed")
-	return ""
+	return "", errors.New("neither redis-server nor valkey-server is in PATH")
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// start starts a server on a port that is free. It is tried again, as another
+// program may take the port first.
+func start(t testing.TB, setup setup) (s *Server, err error) {
+	s = &Server{t: t, setup: setup}
+	t.Cleanup(s.Kill)
+	for range 10 {
+		if s.Addr, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		if err = s.run(); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// freeAddr returns a free one, of which the port 10,000 above is free too: that
+// is where the nodes of a Cluster talk to each other.
+func freeAddr() (string, error) {
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		addr := l.Addr().(*net.TCPAddr)
+		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(addr.Port+10_000)))
+		_ = l.Close()
+		if err == nil {
+			_ = bus.Close()
+			return addr.String(), nil
+		}
+	}
+	return "", errors.New("no two free ports 10,000 apart")
+}
+
+// run starts the process in a new directory and waits until it answers.
+func (s *Server) run() error {
+	path, err := program()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// run reports whether the server came up. Its own process is the only one that
-// it ends.
-func run(t testing.TB, path, addr string, args []string) bool {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(path, append([]string{
+	dir := s.t.TempDir()
+	_, port, _ := net.SplitHostPort(s.Addr)
+	more, err := s.setup(dir, s.Addr)
+	if err != nil {
+		return err
+	}
+	logged := filepath.Join(dir, "log")
+	s.cmd = exec.Command(path, append(more,
 		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no",
-		"--dir", t.TempDir(),
-	}, args...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		"--dir", dir, "--logfile", logged)...)
+	endWithUs(s.cmd)
+	if err := s.cmd.Start(); err != nil {
+		return err
 	}
-	gone := make(chan struct{})
-	go func() {
+	s.gone = make(chan struct{})
+	go func(cmd *exec.Cmd, gone chan struct{}) {
 		defer close(gone)
 		_ = cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-gone
-	})
-	return answers(addr, gone)
+	}(s.cmd, s.gone)
+	if err := s.answers(); err != nil {
+		s.Kill()
+		text, _ := os.ReadFile(logged)
+		return fmt.Errorf("%s %s did not start: %w\n%s", path, s.Addr, err, text)
+	}
+	return nil
 }
 
-// answers waits until the server answers, its process has ended, or it takes too
-// long.
-func answers(addr string, gone <-chan struct{}) bool {
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
+var errEnded = errors.New("it has ended")
+
+// answers waits until the server answers, and not another one that had the port
+// first.
+func (s *Server) answers() error {
+	mine := fmt.Sprintf("process_id:%d\r\n", s.cmd.Process.Pid)
+	return Until(context.Background(), func(ctx context.Context) error {
 		select {
-		case <-gone:
-			return false
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-			if client.Ping(ctx).Err() == nil {
-				return true
-			}
+		case <-s.gone:
+			return Never(errEnded)
+		default:
 		}
+		info, err := s.ask(ctx, "INFO", "server").Text()
+		if err == nil && !strings.Contains(info, mine) {
+			err = Never(errors.New("another server has the port"))
+		}
+		return err
+	})
+}
+
+// ask runs one command on a connection of its own.
+func (s *Server) ask(ctx context.Context, args ...any) *redis.Cmd {
+	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, ReadTimeout: 10 * time.Second})
+	defer client.Close()
+	return client.Do(ctx, args...)
+}
+
+// Do runs a command on the server, past all clients of the test's, and returns
+// the reply.
+func (s *Server) Do(args ...any) any {
+	s.t.Helper()
+	reply, err := s.ask(context.Background(), args...).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		s.t.Fatalf("%v: %v", args, err)
+	}
+	return reply
+}
+
+// Pause stops the server with SIGSTOP: its connections stay, and nothing answers.
+func (s *Server) Pause() {
+	s.t.Helper()
+	if err := pause(s.cmd.Process); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Resume lets it go on.
+func (s *Server) Resume() {
+	s.t.Helper()
+	if err := resume(s.cmd.Process); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Kill ends the server with SIGKILL, also one that is paused. It may have ended
+// before.
+func (s *Server) Kill() {
+	if s.gone == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.gone
+}
+
+// Restart starts the server again, empty, at the address that it had.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	err := Until(context.Background(), func(context.Context) error { return s.run() })
+	if err != nil {
+		s.t.Fatal(err)
 	}
 }
