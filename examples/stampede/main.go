@@ -22,74 +22,10 @@
 //
 // -json keeps every event; examples/stampede/verify computes the table again
 // from them. -break switches one mechanism of Corral off, to see its column
-// change. It exits with 1 if Corral breaks a promise, or if the record
-// contradicts itself.
+// change. -redis runs examples/stampede/withredis, which go builds first. It exits
+// with 1 if Corral breaks a promise, or if the record contradicts itself.
 package main
 
-import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"os"
-	"os/signal"
-	"slices"
-	"syscall"
+import "github.com/corralcache/corral/examples/stampede/internal/stampede"
 
-	"github.com/corralcache/corral/examples/stampede/internal/report"
-)
-
-// options are the flags.
-type options struct {
-	seed   uint64
-	broken string
-	redis  string
-	json   string
-}
-
-func main() {
-	if os.Getenv(sourceVariable) != "" {
-		exit(runSource(), 1)
-	}
-	opts, err := parse(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		exit(err, 2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	show := &show{options: opts, out: os.Stdout, live: isTerminal(os.Stdout), open: openProcess}
-	exit(show.run(ctx), 1)
-}
-
-func exit(err error, code int) {
-	if err == nil {
-		os.Exit(0)
-	}
-	fmt.Fprintln(os.Stderr, "stampede:", err)
-	os.Exit(code)
-}
-
-func parse(args []string) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("stampede", flag.ContinueOnError)
-	flags.Uint64Var(&o.seed, "seed", 1, "draws the schedule, and which set-up comes first")
-	flags.StringVar(&o.broken, "break", "", "switch one mechanism of Corral off, which must spoil its column:\n"+
-		"flight (source queries), fence (deleted served), stale (errors seen);\n"+
-		"it is a fault then if the column stays clean")
-	flags.StringVar(&o.redis, "redis", "", "let Corral use Redis: \"embedded\", or an address such as localhost:6379")
-	flags.StringVar(&o.json, "json", "", "write every event to this `file`, one JSON object per line")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
-	}
-	if !slices.Contains([]string{"", report.BreakFlight, report.BreakFence, report.BreakStale}, o.broken) {
-		return o, fmt.Errorf("-break is %q: it must be %s, %s or %s", o.broken,
-			report.BreakFlight, report.BreakFence, report.BreakStale)
-	}
-	return o, nil
-}
+func main() { stampede.Main(nil) }

@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 // setUp is a way to read rows through a cache.
 type setUp interface {
-	get(ctx context.Context, key string) (row, error)
+	get(ctx context.Context, key string) (Row, error)
 	delete(ctx context.Context, key string) error
 
 	// stop ends what the set-up does in the background and returns how many
@@ -18,7 +18,7 @@ type setUp interface {
 }
 
 // loadFunc asks the source.
-type loadFunc = func(ctx context.Context, key string) (row, error)
+type loadFunc = func(ctx context.Context, key string) (Row, error)
 
 func newRistretto[V any]() (*ristretto.Cache[string, V], error) {
 	return ristretto.NewCache(&ristretto.Config[string, V]{
@@ -28,22 +28,22 @@ func newRistretto[V any]() (*ristretto.Cache[string, V], error) {
 
 // plain is Ristretto as its README shows it: get, and on a miss load and set.
 type plain struct {
-	cache *ristretto.Cache[string, row]
+	cache *ristretto.Cache[string, Row]
 	load  loadFunc
 }
 
 func newPlain(load loadFunc) (setUp, error) {
-	cache, err := newRistretto[row]()
+	cache, err := newRistretto[Row]()
 	return &plain{cache: cache, load: load}, err
 }
 
-func (p *plain) get(ctx context.Context, key string) (row, error) {
+func (p *plain) get(ctx context.Context, key string) (Row, error) {
 	if v, ok := p.cache.Get(key); ok {
 		return v, nil
 	}
 	v, err := p.load(ctx, key)
 	if err != nil {
-		return row{}, err
+		return Row{}, err
 	}
 	p.cache.SetWithTTL(key, v, 1, ttl)
 	return v, nil
@@ -68,11 +68,11 @@ type byHand struct {
 }
 
 func newByHand(load loadFunc) (setUp, error) {
-	cache, err := newRistretto[row]()
+	cache, err := newRistretto[Row]()
 	return &byHand{plain: plain{cache: cache, load: load}}, err
 }
 
-func (b *byHand) get(ctx context.Context, key string) (row, error) {
+func (b *byHand) get(ctx context.Context, key string) (Row, error) {
 	if v, ok := b.cache.Get(key); ok {
 		return v, nil
 	}
@@ -83,5 +83,5 @@ func (b *byHand) get(ctx context.Context, key string) (row, error) {
 		}
 		return v, err
 	})
-	return v.(row), err
+	return v.(Row), err
 }

@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"context"
@@ -17,15 +17,15 @@ const brokenLoaders = 1_000
 
 // withCorral is a Loader around a cache, as a service would set it up.
 type withCorral struct {
-	loaders []*corral.Loader[string, row] // one, unless flights are off
+	loaders []*corral.Loader[string, Row] // one, unless flights are off
 	next    atomic.Uint64
-	cache   corral.Cache[string, row]
+	cache   corral.Cache[string, Row]
 	load    loadFunc
 	fenced  bool
 	closing func()
 }
 
-func newCorral(load loadFunc, broken, redis string) (setUp, error) {
+func newCorral(load loadFunc, broken string, open openFunc) (setUp, error) {
 	opts := corral.Options{
 		TTL:          ttl,
 		StaleFor:     2 * time.Second,
@@ -38,7 +38,7 @@ func newCorral(load loadFunc, broken, redis string) (setUp, error) {
 	if broken == report.BreakStale {
 		opts.StaleFor, opts.StaleIfError = 0, 0
 	}
-	cache, closing, err := openCache(redis)
+	cache, closing, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -58,18 +58,18 @@ func newCorral(load loadFunc, broken, redis string) (setUp, error) {
 	return c, nil
 }
 
-func openCache(redis string) (cache corral.Cache[string, row], closing func(), err error) {
-	if redis != "" {
-		return openRedis(redis)
-	}
-	store, err := newRistretto[*corral.Entry[row]]()
+// openFunc opens the cache behind the Loader.
+type openFunc = func() (cache corral.Cache[string, Row], closing func(), err error)
+
+func openRistretto() (corral.Cache[string, Row], func(), error) {
+	store, err := newRistretto[*corral.Entry[Row]]()
 	if err != nil {
 		return nil, nil, err
 	}
-	return ristrettoadapter.New(store, ristrettoadapter.Options[row]{}), store.Close, nil
+	return ristrettoadapter.New(store, ristrettoadapter.Options[Row]{}), store.Close, nil
 }
 
-func (c *withCorral) get(ctx context.Context, key string) (row, error) {
+func (c *withCorral) get(ctx context.Context, key string) (Row, error) {
 	loader := c.loaders[c.next.Add(1)%uint64(len(c.loaders))]
 	return loader.GetOrLoad(ctx, key, c.load)
 }

@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"context"
@@ -121,7 +121,7 @@ func TestSourceFails(t *testing.T) {
 func TestSourceReadsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, log, stop := openTest(t)
-		var old row
+		var old Row
 		var load sync.WaitGroup
 		load.Go(func() { old, _ = c.load(t.Context(), "key") })
 		time.Sleep(cost / 2)
@@ -134,10 +134,10 @@ func TestSourceReadsFirst(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if want := (row{Version: 1, Loaded: cost}); old != want {
+		if want := (Row{Version: 1, Loaded: cost}); old != want {
 			t.Errorf("the load under way got %+v, want %+v", old, want)
 		}
-		if want := (row{Version: 2, Loaded: 2 * cost}); young != want {
+		if want := (Row{Version: 2, Loaded: 2 * cost}); young != want {
 			t.Errorf("the load after got %+v, want %+v", young, want)
 		}
 		stop()

@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"bufio"
@@ -15,8 +15,8 @@ import (
 	"github.com/corralcache/corral/examples/stampede/internal/report"
 )
 
-// row is the value that the set-ups cache.
-type row struct {
+// Row is the value that the set-ups cache.
+type Row struct {
 	Version int64
 	Loaded  time.Duration // when its load returned, since the start of the turn
 }
@@ -62,19 +62,19 @@ func (c *client) begin() error {
 func (c *client) now() time.Duration { return time.Since(c.start) }
 
 // load is the load function of every set-up.
-func (c *client) load(ctx context.Context, key string) (row, error) {
+func (c *client) load(ctx context.Context, key string) (Row, error) {
 	answer, err := c.ask("get", key)
 	if err != nil {
 		c.unsent.Add(1)
-		return row{}, err
+		return Row{}, err
 	}
 	select {
 	case r := <-answer:
-		return row{Version: r.version, Loaded: c.now()}, r.err
+		return Row{Version: r.version, Loaded: c.now()}, r.err
 	case <-ctx.Done():
-		return row{}, context.Cause(ctx)
+		return Row{}, context.Cause(ctx)
 	case <-c.ended:
-		return row{}, errDisconnected
+		return Row{}, errDisconnected
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"context"
@@ -72,7 +72,7 @@ func (t *turn) do(ctx context.Context, step report.Step) error {
 				t.call(ctx, step)
 			})
 		default:
-			t.answered(step, t.source.now(), row{}, errCrowded, false)
+			t.answered(step, t.source.now(), Row{}, errCrowded, false)
 		}
 	}
 	return nil
@@ -87,7 +87,7 @@ func (t *turn) call(ctx context.Context, step report.Step) {
 	t.answered(step, began, v, err, left)
 }
 
-func (t *turn) answered(step report.Step, began time.Duration, v row, err error, left bool) {
+func (t *turn) answered(step report.Step, began time.Duration, v Row, err error, left bool) {
 	e := report.Event{
 		Kind: report.KindCall, Due: step.Due, Began: began, Ended: t.source.now(),
 		Key: step.Key, Patience: step.Patience, Left: left,

@@ -1,3 +1,7 @@
+// Withredis is examples/stampede with a Redis client. Give -redis to that one,
+// which runs this one then:
+//
+//	go run ./examples/stampede -redis embedded
 package main
 
 import (
@@ -9,29 +13,19 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/examples/stampede/internal/stampede"
 	"github.com/corralcache/corral/redisadapter"
 )
 
 // embedded is the -redis that needs no server.
 const embedded = "embedded"
 
-// checkRedis says what is wrong with an address before the show begins, not when
-// it is the Loader's turn.
-func checkRedis(address string) error {
-	if address == "" || address == embedded {
-		return nil
-	}
-	_, closing, err := openRedis(address)
-	if err == nil {
-		closing()
-	}
-	return err
-}
+func main() { stampede.Main(openRedis) }
 
 // openRedis opens a cache in the Redis at address. Its keys have a prefix of
 // this moment, so that no earlier run is found there, and end by themselves
 // within seconds.
-func openRedis(address string) (corral.Cache[string, row], func(), error) {
+func openRedis(address string) (corral.Cache[string, stampede.Row], func(), error) {
 	stop := func() {}
 	if address == embedded {
 		server, err := miniredis.Run()
@@ -49,9 +43,9 @@ func openRedis(address string) (corral.Cache[string, row], func(), error) {
 	defer cancel()
 	if err := client.Ping(ctx).Err(); err != nil {
 		closing()
-		return nil, nil, fmt.Errorf("-redis %s: %w", address, err)
+		return nil, nil, err
 	}
-	return redisadapter.New(client, redisadapter.Options[string, row]{
+	return redisadapter.New(client, redisadapter.Options[string, stampede.Row]{
 		Prefix: fmt.Sprintf("corral-stampede-%d", time.Now().UnixNano()),
 	}), closing, nil
 }

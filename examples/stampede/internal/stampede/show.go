@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/guptarohit/asciigraph"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/examples/stampede/internal/report"
 )
 
@@ -20,6 +21,8 @@ type show struct {
 	out  io.Writer
 	live bool
 	open func(log func(report.Event)) (sourceConn, error) // a new source
+
+	openRedis CacheFunc
 
 	schedule *schedule
 	events   []report.Event
@@ -48,22 +51,22 @@ func (s *show) performer(name string) performer {
 	case report.ByHand:
 		return performer{"the same with golang.org/x/sync/singleflight around the load", asciigraph.Yellow, newByHand}
 	}
-	about := "a Loader around Ristretto"
+	about, open := "a Loader around Ristretto", openRistretto
 	if s.redis != "" {
-		about = "a Loader around Redis"
+		about, open = "a Loader around Redis", s.redisCache
 	}
 	if s.broken != "" {
 		about += ", broken on purpose: " + s.broken + " is off"
 	}
 	return performer{about, asciigraph.Green, func(load loadFunc) (setUp, error) {
-		return newCorral(load, s.broken, s.redis)
+		return newCorral(load, s.broken, open)
 	}}
 }
 
 // run performs, and keeps the events if they are wanted, also those of a show
 // that failed: that is when they are looked at.
 func (s *show) run(ctx context.Context) error {
-	if err := checkRedis(s.redis); err != nil {
+	if err := s.checkRedis(); err != nil {
 		return err
 	}
 	if s.json == "" {
@@ -75,6 +78,27 @@ func (s *show) run(ctx context.Context) error {
 	}
 	err = s.perform(ctx)
 	return errors.Join(err, report.Write(file, s.events), file.Close())
+}
+
+// checkRedis says what is wrong with an address before the show begins, not when
+// it is the Loader's turn.
+func (s *show) checkRedis() error {
+	if s.redis == "" {
+		return nil
+	}
+	_, closing, err := s.redisCache()
+	if err == nil {
+		closing()
+	}
+	return err
+}
+
+func (s *show) redisCache() (corral.Cache[string, Row], func(), error) {
+	cache, closing, err := s.openRedis(s.redis)
+	if err != nil {
+		return nil, nil, fmt.Errorf("-redis %s: %w", s.redis, err)
+	}
+	return cache, closing, nil
 }
 
 // perform plays the schedule to each set-up, then prints the table. It returns

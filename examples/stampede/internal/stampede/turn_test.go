@@ -1,4 +1,4 @@
-package main
+package stampede
 
 import (
 	"context"
@@ -17,9 +17,9 @@ type patient struct {
 	deletes   *int // counts them; may be nil
 }
 
-func (p patient) get(ctx context.Context, _ string) (row, error) {
+func (p patient) get(ctx context.Context, _ string) (Row, error) {
 	time.Sleep(at(30))
-	return row{Version: 3, Loaded: at(1)}, ctx.Err()
+	return Row{Version: 3, Loaded: at(1)}, ctx.Err()
 }
 
 func (p patient) delete(context.Context, string) error {
