@@ -244,19 +244,19 @@ var (
 	errNilLoad    = errors.New("corral: the load is nil")
 )
 
-// admit returns the shard of key, or why the call is refused.
-func (l *Loader[K, V]) admit(ctx context.Context, key K, load bool) (*flight.Shard[K, ride[K, V]], error) {
+// admit returns the spot of key, or why the call is refused.
+func (l *Loader[K, V]) admit(ctx context.Context, key K, load bool) (s flight.Spot[K, ride[K, V]], err error) {
 	switch {
 	case ctx == nil:
-		return nil, errNilContext
+		return s, errNilContext
 	case !load:
-		return nil, errNilLoad
+		return s, errNilLoad
 	case l.life.closed():
-		return nil, ErrClosed
+		return s, ErrClosed
 	}
 	s, ok := l.table.Locate(key)
 	if !ok {
-		return nil, ErrInvalidKey
+		return s, ErrInvalidKey
 	}
 	return s, nil
 }

@@ -51,7 +51,7 @@ func (l *Loader[K, V]) left(life time.Duration) time.Duration {
 const noEnd = time.Duration(1<<63 - 1)
 
 // lookup is what happens to a call.
-func (l *Loader[K, V]) lookup(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
+func (l *Loader[K, V]) lookup(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
 	if !l.far || l.layered {
 		e, err := l.readNear(ctx, key)
 		if err != nil {
@@ -102,7 +102,7 @@ func (l *Loader[K, V]) closedBy(err error) error {
 
 // serve answers a call with what the cache held, if that is of use, and starts
 // the refresh that is due.
-func (l *Loader[K, V]) serve(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) (Result[V], bool) {
+func (l *Loader[K, V]) serve(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) (Result[V], bool) {
 	switch l.state(e) {
 	case fresh:
 		if l.draws(e) {
@@ -160,7 +160,7 @@ func (r *Result[V]) absence(e *Entry[V]) error {
 }
 
 // wait joins or starts the flight of key and waits for it.
-func (l *Loader[K, V]) wait(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
+func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
 	start := ride[K, V]{load: load}
 	held := start.lentBy(l.slots.held(ctx))
 	for patient := false; ; {

@@ -111,7 +111,7 @@ func (l *Loader[K, V]) launch(f *flight.Flight[K, ride[K, V]]) {
 
 // refresh starts a background flight of key for the entry e that a call saw,
 // unless one runs, a failed one is not long ago, or too many run.
-func (l *Loader[K, V]) refresh(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) {
+func (l *Loader[K, V]) refresh(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) {
 	if l.retries.waits(key) || l.table.Has(s, key) {
 		return
 	}

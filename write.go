@@ -43,17 +43,17 @@ func (l *Loader[K, V]) Set(ctx context.Context, key K, value V) error {
 // the request, and even if the write failed, as it may have been applied: give it
 // [context.WithoutCancel](ctx).
 func (l *Loader[K, V]) Delete(ctx context.Context, keys ...K) error {
-	shards := make([]*flight.Shard[K, ride[K, V]], len(keys))
+	spots := make([]flight.Spot[K, ride[K, V]], len(keys))
 	for i, key := range keys {
 		s, err := l.admit(ctx, key, true)
 		if err != nil {
 			return err
 		}
-		shards[i] = s
+		spots[i] = s
 	}
 	failed := map[K]error{}
 	for i, key := range keys {
-		if err := l.write(ctx, shards[i], key, OpCacheDelete, nil); err != nil {
+		if err := l.write(ctx, spots[i], key, OpCacheDelete, nil); err != nil {
 			failed[key] = err
 		}
 	}
@@ -65,7 +65,7 @@ func (l *Loader[K, V]) Delete(ctx context.Context, keys ...K) error {
 
 // write is a write by the user: of e, or a delete. It always goes through to the
 // cache, also while that rests.
-func (l *Loader[K, V]) write(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, op Op, e *Entry[V]) error {
+func (l *Loader[K, V]) write(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, op Op, e *Entry[V]) error {
 	if !l.life.enter() {
 		return ErrClosed
 	}
@@ -86,7 +86,7 @@ func (l *Loader[K, V]) write(ctx context.Context, s *flight.Shard[K, ride[K, V]]
 // The turn ends with both, and before a hook is told, who may write the key. A
 // call of the cache that outlives its time keeps the turn: what it may still do
 // comes before the next write.
-func (l *Loader[K, V]) writeNow(ctx context.Context, s *flight.Shard[K, ride[K, V]], key K, op Op, e *Entry[V]) (put, shown Event) {
+func (l *Loader[K, V]) writeNow(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, op Op, e *Entry[V]) (put, shown Event) {
 	l.life.again()
 	end := second(func() {
 		l.table.EndWrite(s, key)

@@ -23,7 +23,7 @@ func (c *channel[V]) send(r Result[V]) bool {
 
 // watch joins the flight of key for c. No goroutine waits: the flight's landing
 // and the end of ctx each call back.
-func (g *Group[K, V]) watch(ctx context.Context, s *flight.Shard[K, V], key K, fn func(context.Context) (V, error), c *channel[V]) {
+func (g *Group[K, V]) watch(ctx context.Context, s flight.Spot[K, V], key K, fn func(context.Context) (V, error), c *channel[V]) {
 	if ctx.Err() != nil {
 		c.send(Result[V]{Err: context.Cause(ctx)})
 		return

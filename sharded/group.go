@@ -136,21 +136,21 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 	}
 }
 
-// locate returns the shard of key, or what is wrong with the call.
-func (g *Group[K, V]) locate(ctx context.Context, key K, fn bool) (*flight.Shard[K, V], error) {
+// locate returns the spot of key, or what is wrong with the call.
+func (g *Group[K, V]) locate(ctx context.Context, key K, fn bool) (s flight.Spot[K, V], err error) {
 	switch {
 	case g.table == nil:
-		return nil, errors.New("sharded: the Group was not made with NewGroup")
+		return s, errors.New("sharded: the Group was not made with NewGroup")
 	case g.err != nil:
-		return nil, g.err
+		return s, g.err
 	case ctx == nil:
-		return nil, errors.New("sharded: the context is nil")
+		return s, errors.New("sharded: the context is nil")
 	case !fn:
-		return nil, errors.New("sharded: the function is nil")
+		return s, errors.New("sharded: the function is nil")
 	}
 	s, ok := g.table.Locate(key)
 	if !ok {
-		return nil, ErrInvalidKey
+		return s, ErrInvalidKey
 	}
 	return s, nil
 }

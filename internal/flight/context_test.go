@@ -201,7 +201,7 @@ func TestContextIsMadeOnce(t *testing.T) {
 func TestContextOfACallHasTheFlightsPlaceInTheGraph(t *testing.T) {
 	outer := loadContext(context.Background(), 0)
 	table := NewTable(Config[string, int]{})
-	f, _, _ := table.Join(outer, shardOf(table, "key"), "key", 0, false, true)
+	f, _, _ := table.Join(outer, spotOf(table, "key"), "key", 0, false, true)
 	derived := context.WithoutCancel(context.WithValue(f.Values(0), valueKey{}, 1))
 	if nodeOf(derived) != &f.ctx.node {
 		t.Error("a call made for a flight is not the flight's")

@@ -21,17 +21,19 @@ func sub(t *testing.T, name string, f func(t *testing.T)) {
 // start joins key as a caller that waits, and fails unless it leads.
 func start(t *testing.T, table *Table[string, int], key string) *Flight[string, int] {
 	t.Helper()
-	f, role, _ := table.Join(t.Context(), shardOf(table, key), key, 0, false, true)
+	f, role, _ := table.Join(t.Context(), spotOf(table, key), key, 0, false, true)
 	if role != Leader {
 		t.Fatalf("role %v for %q, want Leader", role, key)
 	}
 	return f
 }
 
-func shardOf(table *Table[string, int], key string) *Shard[string, int] {
+func spotOf(table *Table[string, int], key string) Spot[string, int] {
 	s, _ := table.Locate(key)
 	return s
 }
+
+func (f *Flight[K, V]) spot() Spot[K, V] { return Spot[K, V]{f.shard, f.hash} }
 
 // bell counts the alarms of a table.
 type bell struct {

@@ -69,19 +69,19 @@ func (s *stress) run() {
 
 func (s *stress) step(r *rand.Rand) {
 	key := r.IntN(stressKeys)
-	shard, _ := s.table.Locate(key)
+	spot, _ := s.table.Locate(key)
 	switch r.IntN(8) {
 	case 0:
-		s.table.Detach(shard, key)
+		s.table.Detach(spot, key)
 	case 1:
 		ctx, cancel := s.short(r)
 		defer cancel()
-		if s.table.BeginWrite(ctx, shard, key) == nil {
+		if s.table.BeginWrite(ctx, spot, key) == nil {
 			s.write(key, r.IntN(3))
-			s.table.EndWrite(shard, key)
+			s.table.EndWrite(spot, key)
 		}
 	default:
-		s.call(r, shard, key)
+		s.call(r, spot, key)
 	}
 	s.check(key)
 	time.Sleep(time.Duration(r.IntN(3)))
@@ -91,10 +91,10 @@ func (s *stress) short(r *rand.Rand) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), time.Duration(1+r.IntN(6)))
 }
 
-func (s *stress) call(r *rand.Rand, shard *Shard[int, int], key int) {
+func (s *stress) call(r *rand.Rand, spot Spot[int, int], key int) {
 	ctx, cancel := s.short(r)
 	defer cancel()
-	f, role, _ := s.table.Join(ctx, shard, key, 0, false, true)
+	f, role, _ := s.table.Join(ctx, spot, key, 0, false, true)
 	if role == Leader {
 		took, stores := r.IntN(8), r.IntN(2) == 0
 		s.workers.Go(func() { s.lead(f, key, took, stores) })
@@ -138,7 +138,8 @@ func (s *stress) write(key, took int) {
 func (s *stress) check(key int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	shard, _ := s.table.Locate(key)
+	spot, _ := s.table.Locate(key)
+	shard := spot.shard
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	mapped := 0

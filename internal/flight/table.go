@@ -91,36 +91,39 @@ func NewTable[K comparable, V any](cfg Config[K, V]) *Table[K, V] {
 // Odd reports whether a key may be unusable.
 func (t *Table[K, V]) Odd() bool { return t.odd }
 
-// Locate returns the shard of key; false if no map can find key again or the
+// Spot is where a table keeps a key: in which shard, and the hash that its flights
+// there are told apart by. The key is hashed once for both.
+type Spot[K comparable, V any] struct {
+	shard *Shard[K, V]
+	hash  uint32
+}
+
+// Locate returns the spot of key; false if no map can find key again or the
 // face's shard function panicked.
-func (t *Table[K, V]) Locate(key K) (*Shard[K, V], bool) {
+func (t *Table[K, V]) Locate(key K) (Spot[K, V], bool) {
 	if t.odd || t.cfg.Shard != nil {
 		return t.locateCarefully(key)
 	}
-	return t.shard(maphash.Comparable(t.seed, key)), true
+	hash := maphash.Comparable(t.seed, key)
+	return t.spot(hash, hash), true
 }
 
-// hash returns what the flights of a shard are told apart by. The low bits of the
-// whole chose the shard.
-func (t *Table[K, V]) hash(key K) uint32 { return uint32(maphash.Comparable(t.seed, key) >> 32) }
-
-func (t *Table[K, V]) locateCarefully(key K) (s *Shard[K, V], ok bool) {
+func (t *Table[K, V]) locateCarefully(key K) (s Spot[K, V], ok bool) {
 	if t.odd && !usable(key) {
-		return nil, false
+		return s, false
 	}
+	hash := maphash.Comparable(t.seed, key)
 	if t.cfg.Shard == nil {
-		return t.shard(maphash.Comparable(t.seed, key)), true
+		return t.spot(hash, hash), true
 	}
-	defer func() {
-		if recover() != nil {
-			s, ok = nil, false
-		}
-	}()
-	return t.shard(t.cfg.Shard(key)), true
+	defer func() { ok = recover() == nil }()
+	return t.spot(t.cfg.Shard(key), hash), true
 }
 
-func (t *Table[K, V]) shard(hash uint64) *Shard[K, V] {
-	return &t.shards[hash&uint64(len(t.shards)-1)].Shard
+// spot takes the shard from the low bits and the hash within it from the high
+// ones, which differ among the keys of a shard.
+func (t *Table[K, V]) spot(shard, hash uint64) Spot[K, V] {
+	return Spot[K, V]{&t.shards[shard&uint64(len(t.shards)-1)].Shard, uint32(hash >> 32)}
 }
 
 // Role says what a caller is to the flight that Join returned.
@@ -137,10 +140,10 @@ const (
 // alarm may need before the leader comes to do anything. A caller that insists is
 // not served by a flight's value, and its flight is never abandoned. wait says
 // whether a leader will Wait too; one that runs the load itself need not.
-func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, start V, insist, wait bool) (*Flight[K, V], Role, V) {
-	hash := t.hash(key)
+func (t *Table[K, V]) Join(ctx context.Context, at Spot[K, V], key K, start V, insist, wait bool) (*Flight[K, V], Role, V) {
+	s := at.shard
 	s.mu.Lock()
-	f := s.flights.find(hash, key)
+	f := s.flights.find(at.hash, key)
 	if f != nil && t.cfg.Ready != nil && !insist && !f.cancelled && t.cfg.Ready(&f.value) {
 		value := f.value
 		s.mu.Unlock()
@@ -156,7 +159,7 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, start V, 
 	if f != nil {
 		f.detachLocked() // its load is over and its value does not serve
 	}
-	f = s.startLocked(ctx, hash, key)
+	f = s.startLocked(ctx, at.hash, key)
 	f.value, f.waiters, f.lasting = start, 1, insist
 	if wait {
 		f.done = make(chan struct{})
@@ -169,14 +172,14 @@ func (t *Table[K, V]) Join(ctx context.Context, s *Shard[K, V], key K, start V, 
 
 // Lead starts a background flight of key, which has no waiters and is never
 // abandoned. It returns nil if there is a flight already.
-func (t *Table[K, V]) Lead(ctx context.Context, s *Shard[K, V], key K, value V) *Flight[K, V] {
-	hash := t.hash(key)
+func (t *Table[K, V]) Lead(ctx context.Context, at Spot[K, V], key K, value V) *Flight[K, V] {
+	s := at.shard
 	s.mu.Lock()
-	if s.flights.find(hash, key) != nil {
+	if s.flights.find(at.hash, key) != nil {
 		s.mu.Unlock()
 		return nil
 	}
-	f := s.startLocked(ctx, hash, key)
+	f := s.startLocked(ctx, at.hash, key)
 	f.background, f.lasting, f.value = true, true, value
 	alarm := f.alarm
 	s.mu.Unlock()
@@ -215,22 +218,22 @@ func (t *Table[K, V]) Find(s *Shard[K, V], key K) *Flight[K, V] {
 }
 
 // Has reports whether a flight of key is mapped.
-func (t *Table[K, V]) Has(s *Shard[K, V], key K) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.flights.find(t.hash(key), key) != nil
+func (t *Table[K, V]) Has(at Spot[K, V], key K) bool {
+	at.shard.mu.Lock()
+	defer at.shard.mu.Unlock()
+	return at.shard.flights.find(at.hash, key) != nil
 }
 
 // Detach takes the flight of key out of the map; its waiters still get its
 // outcome.
-func (t *Table[K, V]) Detach(s *Shard[K, V], key K) {
-	s.mu.Lock()
-	s.detachLocked(key)
-	s.mu.Unlock()
+func (t *Table[K, V]) Detach(at Spot[K, V], key K) {
+	at.shard.mu.Lock()
+	at.detachLocked(key)
+	at.shard.mu.Unlock()
 }
 
-func (s *Shard[K, V]) detachLocked(key K) {
-	if f := s.flights.find(s.table.hash(key), key); f != nil {
+func (at Spot[K, V]) detachLocked(key K) {
+	if f := at.shard.flights.find(at.hash, key); f != nil {
 		f.detachLocked()
 	}
 }

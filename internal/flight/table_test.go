@@ -53,7 +53,7 @@ func TestShardChoiceIsSeeded(t *testing.T) {
 
 // place returns the number of the shard of key.
 func place(t *Table[string, int], key string) int {
-	s := shardOf(t, key)
+	s := spotOf(t, key).shard
 	for i := range t.shards {
 		if &t.shards[i].Shard == s {
 			return i
@@ -91,7 +91,7 @@ func TestRoles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable(Config[string, int]{CancelAbandoned: true, Ready: func(v *int) bool { return *v > 0 }})
 		f := start(t, table, "key")
-		s := f.shard
+		s := f.spot()
 		wantRole(t, table, f, Waiter, 0)
 		f.Update(func(v *int) { *v = 5 })
 		wantRole(t, table, f, Served, 5)
@@ -119,7 +119,7 @@ func TestRoles(t *testing.T) {
 
 func wantRole(t *testing.T, table *Table[string, int], want *Flight[string, int], role Role, value int) {
 	t.Helper()
-	f, got, v := table.Join(t.Context(), want.shard, want.key, 0, false, true)
+	f, got, v := table.Join(t.Context(), want.spot(), want.key, 0, false, true)
 	if f != want || got != role || v != value {
 		t.Errorf("Join = another flight: %v, role %v, value %d; want role %v, value %d", f != want, got, v, role, value)
 	}
@@ -140,11 +140,11 @@ func TestReplace(t *testing.T) {
 			t.Fatalf("the waiter got %d; the successor is %v", got, g)
 		}
 		wantRole(t, table, g, Served, 2)
-		if table.Lead(t.Context(), f.shard, "key", 3) != nil {
+		if table.Lead(t.Context(), f.spot(), "key", 3) != nil {
 			t.Error("Lead started a second flight of the key")
 		}
 		g.Land(3, nil, false)
-		if table.Has(f.shard, "key") {
+		if table.Has(f.spot(), "key") {
 			t.Error("the key still has a flight")
 		}
 	})
@@ -162,8 +162,8 @@ func TestReplace(t *testing.T) {
 	sub(t, "of a detached flight starts nothing", func(t *testing.T) {
 		table := NewTable(Config[string, int]{})
 		f := start(t, table, "key")
-		table.Detach(f.shard, "key")
-		if g := f.Replace(1, 2); g != nil || table.Has(f.shard, "key") {
+		table.Detach(f.spot(), "key")
+		if g := f.Replace(1, 2); g != nil || table.Has(f.spot(), "key") {
 			t.Error("it started a flight")
 		}
 		if v, _ := f.Outcome(); v != 1 {
@@ -238,13 +238,13 @@ func TestBurstGivesItsMemoryBack(t *testing.T) {
 	for i := range flights {
 		flights[i] = start(t, table, fmt.Sprint(i))
 		if i%2 == 0 {
-			table.Detach(flights[i].shard, flights[i].key)
+			table.Detach(flights[i].spot(), flights[i].key)
 		}
-		table.BeginWrite(t.Context(), flights[i].shard, fmt.Sprint("write ", i))
+		table.BeginWrite(t.Context(), flights[i].spot(), fmt.Sprint("write ", i))
 	}
 	for i, f := range flights {
 		f.Land(0, errors.New("source is down"), false)
-		table.EndWrite(f.shard, fmt.Sprint("write ", i))
+		table.EndWrite(f.spot(), fmt.Sprint("write ", i))
 	}
 	for i := range table.shards {
 		s := &table.shards[i].Shard
@@ -255,7 +255,7 @@ func TestBurstGivesItsMemoryBack(t *testing.T) {
 		}
 	}
 	for _, f := range stays {
-		if g, role, _ := table.Join(t.Context(), f.shard, f.key, 0, false, true); g != f || role != Waiter {
+		if g, role, _ := table.Join(t.Context(), f.spot(), f.key, 0, false, true); g != f || role != Waiter {
 			t.Errorf("the flight of %q was lost", f.key)
 		}
 		f.Land(0, nil, false)
@@ -325,7 +325,7 @@ func TestOnlyUnseenFlightsAreReused(t *testing.T) {
 	for name, see := range map[string]func(table *Table[string, int], f *Flight[string, int]){
 		"nobody": func(*Table[string, int], *Flight[string, int]) {},
 		"a waiter": func(table *Table[string, int], f *Flight[string, int]) {
-			table.Join(context.Background(), f.shard, f.key, 0, false, true)
+			table.Join(context.Background(), f.spot(), f.key, 0, false, true)
 		},
 		"InFlight": func(table *Table[string, int], f *Flight[string, int]) {
 			for range table.InFlight() {

@@ -39,7 +39,7 @@ func TestAlarms(t *testing.T) {
 		var b bell
 		table := NewTable(Config[string, int]{First: time.Second, Alarm: b.ring})
 		start(t, table, "key")
-		table.Detach(shardOf(table, "key"), "key")
+		table.Detach(spotOf(table, "key"), "key")
 		time.Sleep(time.Second)
 		b.wantRings(t, 1)
 	})
@@ -111,7 +111,7 @@ func TestAlarmHandlersMayUseTheTable(t *testing.T) {
 		table = NewTable(Config[string, int]{First: time.Second, Alarm: func(f *Flight[string, int], _ uint8) {
 			f.Land(0, nil, false)
 			if rings.Add(1) < 3 {
-				table.Join(background(), f.shard, f.Key(), 0, false, false)
+				table.Join(background(), f.spot(), f.Key(), 0, false, false)
 			}
 		}})
 		start(t, table, "key")
@@ -126,7 +126,7 @@ func TestAlarmHandlersMayUseTheTable(t *testing.T) {
 // fails if its alarm is read without the lock.
 func TestFlightsAreLandedWhileTheyStart(t *testing.T) {
 	table := NewTable(Config[string, int]{Shards: 1, First: time.Hour})
-	s := &table.shards[0].Shard
+	s, other := spotOf(table, "key"), spotOf(table, "other")
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for range 2000 {
@@ -134,7 +134,7 @@ func TestFlightsAreLandedWhileTheyStart(t *testing.T) {
 			runtime.Gosched()
 			f.Replace(0, 0)
 			runtime.Gosched()
-			table.Lead(background(), s, "other", 0)
+			table.Lead(background(), other, "other", 0)
 		}
 	})
 	wg.Go(func() {

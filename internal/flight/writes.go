@@ -44,10 +44,11 @@ func (f *Flight[K, V]) Stored() {
 
 // BeginWrite detaches the flight of key and waits for its turn to write. It
 // returns the cause if ctx ends first; otherwise EndWrite must follow.
-func (t *Table[K, V]) BeginWrite(ctx context.Context, s *Shard[K, V], key K) error {
+func (t *Table[K, V]) BeginWrite(ctx context.Context, at Spot[K, V], key K) error {
+	s := at.shard
 	for {
 		s.mu.Lock()
-		s.detachLocked(key)
+		at.detachLocked(key)
 		turn, busy := s.writes.m[key]
 		if !busy {
 			s.beginLocked(key)
@@ -69,11 +70,11 @@ func (t *Table[K, V]) BeginWrite(ctx context.Context, s *Shard[K, V], key K) err
 
 // EndWrite ends a write. Flights that started meanwhile may have read what was
 // there before it: they are detached too.
-func (t *Table[K, V]) EndWrite(s *Shard[K, V], key K) {
-	s.mu.Lock()
-	s.detachLocked(key)
-	s.endLocked(key)
-	s.mu.Unlock()
+func (t *Table[K, V]) EndWrite(at Spot[K, V], key K) {
+	at.shard.mu.Lock()
+	at.detachLocked(key)
+	at.shard.endLocked(key)
+	at.shard.mu.Unlock()
 }
 
 func (s *Shard[K, V]) beginLocked(key K) {

@@ -12,7 +12,7 @@ import (
 func TestWritesOfAKeyAreInOrder(t *testing.T) {
 	sub(t, "one at a time", func(t *testing.T) {
 		table := NewTable(Config[string, int]{})
-		s := shardOf(table, "key")
+		s := spotOf(table, "key")
 		var ends []time.Duration
 		start := time.Now()
 		for range 5 {
@@ -33,7 +33,7 @@ func TestWritesOfAKeyAreInOrder(t *testing.T) {
 	})
 	sub(t, "other keys do not wait", func(t *testing.T) {
 		table := NewTable(Config[string, int]{Shards: 1})
-		s := shardOf(table, "key")
+		s := spotOf(table, "key")
 		for _, key := range []string{"a", "b", "c"} {
 			if err := table.BeginWrite(t.Context(), s, key); err != nil {
 				t.Error(err)
@@ -42,7 +42,7 @@ func TestWritesOfAKeyAreInOrder(t *testing.T) {
 	})
 	sub(t, "who waits gives up when its context ends", func(t *testing.T) {
 		table := NewTable(Config[string, int]{})
-		s := shardOf(table, "key")
+		s := spotOf(table, "key")
 		cause := errors.New("cause")
 		table.BeginWrite(t.Context(), s, "key")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
@@ -64,7 +64,7 @@ func TestWritesOfAKeyAreInOrder(t *testing.T) {
 		f := start(t, table, "key")
 		f.Store(1, nil, 0, 1, 0)
 		begun := make(chan error)
-		go func() { begun <- table.BeginWrite(t.Context(), f.shard, "key") }()
+		go func() { begun <- table.BeginWrite(t.Context(), f.spot(), "key") }()
 		synctest.Wait()
 		select {
 		case <-begun:
@@ -88,7 +88,7 @@ func TestStoreIsRefused(t *testing.T) {
 		store, ok bool
 	}{
 		"never without a reason":       {func(*Table[string, int], *Flight[string, int]) {}, true, true},
-		"to a detached flight":         {func(t *Table[string, int], f *Flight[string, int]) { t.Detach(f.shard, "key") }, false, true},
+		"to a detached flight":         {func(t *Table[string, int], f *Flight[string, int]) { t.Detach(f.spot(), "key") }, false, true},
 		"to a flight a write detached": {func(t *Table[string, int], f *Flight[string, int]) { write(t, f) }, false, true},
 		"to an abandoned flight":       {func(_ *Table[string, int], f *Flight[string, int]) { f.Leave() }, false, true},
 		"in another phase":             {func(_ *Table[string, int], f *Flight[string, int]) { f.Advance(0, 5, 0) }, false, false},
@@ -115,15 +115,15 @@ func TestStoreIsRefused(t *testing.T) {
 }
 
 func write(table *Table[string, int], f *Flight[string, int]) {
-	table.BeginWrite(background(), f.shard, f.key)
-	table.EndWrite(f.shard, f.key)
+	table.BeginWrite(background(), f.spot(), f.key)
+	table.EndWrite(f.spot(), f.key)
 }
 
 // A flight that started during a write may have read what the write replaced.
 func TestFlightStartedDuringAWriteIsDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable(Config[string, int]{})
-		s := shardOf(table, "key")
+		s := spotOf(table, "key")
 		before := start(t, table, "key")
 		table.BeginWrite(t.Context(), s, "key")
 		during := start(t, table, "key")
