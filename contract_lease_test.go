@@ -188,6 +188,19 @@ func TestContract_Lease_HolderGone(t *testing.T) {
 		get(t, f.loader[1], "k", s.load)
 		wantTook(t, "the other's call", start, time.Second)
 	})
+	bubble(t, "G5/who waited and left does not load after all", func(t *testing.T) {
+		f := newFleet(t, 2, corral.Options{TTL: time.Minute})
+		s := source{took: time.Second}
+		s.fail(errors.New("no"))
+		go func() { _, _ = f.loader[0].GetOrLoad(t.Context(), "k", s.load) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := f.loader[1].GetOrLoad(ctx, "k", s.load)
+		want(t, "GetOrLoad", 0, err, 0, context.DeadlineExceeded)
+		time.Sleep(time.Minute)
+		s.wantLoads(t, 1)
+	})
 	bubble(t, "G5/a value that is not to be stored", func(t *testing.T) {
 		f := newFleet(t, 2, corral.Options{TTL: time.Minute})
 		go func() {
@@ -337,6 +350,19 @@ func TestContract_W1_NothingOlderIsStoredAcrossProcesses(t *testing.T) {
 			want(t, "a call after it", a.value, a.err, 100, nil)
 		}
 		s.wantLoads(t, 1)
+	})
+	bubble(t, "W1/who heard of a Delete elsewhere lets nobody join the open flight", func(t *testing.T) {
+		f := newFleet(t, 2, opts)
+		s := source{took: 500 * time.Millisecond} // before the first renewal
+		go func() { _, _ = f.loader[0].GetOrLoad(t.Context(), "k", s.load) }()
+		synctest.Wait()
+		if err := f.loader[1].Delete(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if v := get(t, f.loader[0], "k", s.load); v != 2 {
+			t.Errorf("GetOrLoad = %d, want 2", v)
+		}
 	})
 	bubble(t, "W1/Delete elsewhere during a refresh drops the previous value", func(t *testing.T) {
 		f := newFleet(t, 2, corral.Options{TTL: time.Second, StaleFor: time.Hour})

@@ -169,17 +169,19 @@ func TestStampede_RedisIsFarAway(t *testing.T) {
 		src := &source{took: time.Second}
 		get(t, l, "warm", src.load)
 		line.Delay(50 * time.Millisecond)
+		wantAll(t, askAll(t.Context(), 1000, l, "k", src.load), answer{2, nil, 1150 * time.Millisecond}) // look, lease, load, fill
 		before := line.server.CommandCount()
-		wantAll(t, askAll(t.Context(), 1000, l, "k", src.load), answer{2, nil, 1100 * time.Millisecond}) // GET, load, SET
 		wantAll(t, askAll(t.Context(), 1000, l, "k", src.load), answer{2, nil, 50 * time.Millisecond})
 		src.wantLoads(t, 2)
-		if n := line.server.CommandCount() - before; n != 3 {
-			t.Errorf("%d commands, want GET, SET, GET", n)
+		if n := line.server.CommandCount() - before; n != 1 {
+			t.Errorf("%d commands for the hits, want one GET", n)
 		}
 	})
 }
 
-// Redis is emptied and restarted under a crowd of readers of hot keys.
+// Redis is emptied and restarted under a crowd of readers of a hot key. The load
+// that found no Redis to give it a lease is served and not stored, as a Delete in
+// another process could not have stopped it; the next one is stored.
 func TestStampede_RedisRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, line := overLine(t, corral.Options{TTL: time.Hour, CacheTimeout: 200 * time.Millisecond})
@@ -194,7 +196,7 @@ func TestStampede_RedisRestarts(t *testing.T) {
 			line.repair()
 		}()
 		longest = readers(t, 100, 5*time.Second, l, src.load)
-		src.wantLoads(t, 2)
+		src.wantLoads(t, 3)
 		if longest > 500*time.Millisecond {
 			t.Errorf("somebody waited %v", longest)
 		}

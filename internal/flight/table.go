@@ -207,10 +207,10 @@ func (s *Shard[K, V]) startLocked(ctx context.Context, hash uint32, key K) *Flig
 }
 
 // Find returns the flight of key, nil if none is mapped.
-func (t *Table[K, V]) Find(s *Shard[K, V], key K) *Flight[K, V] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.flights.find(t.hash(key), key)
+func (t *Table[K, V]) Find(at Spot[K, V], key K) *Flight[K, V] {
+	at.shard.mu.Lock()
+	defer at.shard.mu.Unlock()
+	f := at.shard.flights.find(at.hash, key)
 	if f != nil {
 		f.seen = true
 	}
