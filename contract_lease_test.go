@@ -473,6 +473,15 @@ func TestContract_A1_LeasesOfAFailingCache(t *testing.T) {
 			t.Errorf("GetOrLoad = %d", v)
 		}
 	})
+	bubble(t, "A1/a fill that fails gives the lease up", func(t *testing.T) {
+		f := newFleet(t, 2, opts)
+		f.process[0].fillErr = broken
+		s := source{took: time.Second}
+		get(t, f.loader[0], "k", s.load)
+		start := time.Now()
+		get(t, f.loader[1], "k", s.load)
+		wantTook(t, "the other's call", start, time.Second)
+	})
 	bubble(t, "A1/Renew fails for a while", func(t *testing.T) {
 		f := newFleet(t, 2, opts)
 		s := source{took: 3 * leaseLife}

@@ -18,6 +18,7 @@ type process struct {
 	acquires, renews, fills, releases, gets atomic.Int64
 
 	unreadable bool // nobody can read what the others wrote
+	fillErr    error
 
 	mu    sync.Mutex
 	err   error         // guarded by mu
@@ -70,7 +71,12 @@ func (p *process) Renew(ctx context.Context, key, token string) error {
 }
 
 func (p *process) Fill(ctx context.Context, key, token string, e *corral.Entry[int]) error {
-	return p.call(&p.fills, func() error { return p.Process.Fill(ctx, key, token, e) })
+	return p.call(&p.fills, func() error {
+		if p.fillErr != nil {
+			return p.fillErr
+		}
+		return p.Process.Fill(ctx, key, token, e)
+	})
 }
 
 func (p *process) Release(ctx context.Context, key, token string) error {

@@ -42,7 +42,7 @@ func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K,
 			return nil, false
 		}
 		asked := flight.Now()
-		token, got, err := l.acquire(f, r, w.waited())
+		token, got, err := l.acquire(f, r)
 		switch {
 		case err != nil && l.closedBy(err) != nil:
 			held.release()
@@ -92,12 +92,12 @@ func (l *Loader[K, V]) slotAfter(f *flight.Flight[K, ride[K, V]], r *ride[K, V],
 
 // acquire asks for the lease. Bytes that nobody can read are no reason not to
 // load.
-func (l *Loader[K, V]) acquire(f *flight.Flight[K, ride[K, V]], r *ride[K, V], waited bool) (string, Lease[V], error) {
+func (l *Loader[K, V]) acquire(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (string, Lease[V], error) {
 	p := l.rest.allows()
 	if p == refused {
 		return "", Lease[V]{}, errResting
 	}
-	ask := LeaseRequest[V]{Token: rand.Text(), Seen: r.prev, Force: r.insist && !waited}
+	ask := LeaseRequest[V]{Token: rand.Text(), Seen: r.prev}
 	got, e := l.acquireOnce(f, ask)
 	if errors.Is(e.Err, ErrUndecodable) {
 		l.judgeFlight(f, e, p)
