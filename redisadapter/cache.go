@@ -25,6 +25,7 @@ var (
 	_ corral.Cache[string, any]  = (*Cache[string, any])(nil)
 	_ corral.Far                 = (*Cache[string, any])(nil)
 	_ corral.Checker             = (*Cache[string, any])(nil)
+	_ corral.Listener[string]    = (*Cache[string, any])(nil)
 	_ corral.Leaser[string, any] = (*Cache[string, any])(nil)
 )
 
@@ -37,6 +38,7 @@ func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) 
 			client:  client,
 			text:    stored.Text(opts.Key),
 			write:   write,
+			parse:   parser(opts.ParseKey, opts.Key != nil),
 			leaseOf: func(name string) string { return name + ":lease" },
 			fault:   firstError(checkClient(client, "New"), opts.check(), opts.checkBraces()),
 			timer:   newTimer(client, write("clock")),

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -33,10 +32,19 @@ var (
 // heard is what one subscription tells.
 type heard struct {
 	from    int
-	began   bool   // it hears from now on
-	message string // if not began and no err; empty for a sign of life
-	err     error  // it hears no more
+	kind    kind
+	message string // of news
+	err     error  // of the end
 }
+
+type kind uint8
+
+const (
+	alive kind = iota // a sign of life, nothing more
+	begun             // it hears from now on
+	told              // a message
+	ended             // it hears no more
+)
 
 // hear tells of all messages on channel, until ctx ends or some may be missed, and
 // returns why. It calls began once, when it hears all. Nothing is called after it
@@ -73,13 +81,13 @@ func hear(ctx context.Context, client redis.UniversalClient, channel string, beg
 		case h := <-events:
 			last[h.from] = time.Now()
 			switch {
-			case h.err != nil:
+			case h.kind == ended:
 				return h.err
-			case h.began:
+			case h.kind == begun:
 				if missing--; missing == 0 {
 					began()
 				}
-			case h.message != "" && missing == 0:
+			case h.kind == told && missing == 0:
 				tell(h.message)
 			}
 		}
@@ -123,9 +131,7 @@ func publishers(ctx context.Context, client redis.UniversalClient) ([]subscriber
 	if err == nil && len(shards) == 0 {
 		err = errNoShard
 	}
-	slices.SortFunc(shards, func(a, b *redis.Client) int {
-		return cmp.Compare(fmt.Sprintf("%p", a), fmt.Sprintf("%p", b))
-	})
+	slices.SortFunc(shards, func(a, b *redis.Client) int { return cmp.Compare(a.Options().Addr, b.Options().Addr) })
 	for _, shard := range shards {
 		nodes = append(nodes, shard)
 	}

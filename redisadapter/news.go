@@ -22,3 +22,11 @@ func newNews(prefix, kind string) news {
 
 // message is what others hear of a write.
 func (n news) message(p place) string { return n.author + p.text }
+
+// read takes a message apart; ok is false for what is none.
+func (n news) read(message string) (author, text string, ok bool) {
+	if len(message) < len(n.author) {
+		return "", "", false
+	}
+	return message[:len(n.author)], message[len(n.author):], true
+}

@@ -26,6 +26,7 @@ var (
 	_ corral.PlainCache[string, any] = (*PlainCache[string, any])(nil)
 	_ corral.Far                     = (*PlainCache[string, any])(nil)
 	_ corral.Checker                 = (*PlainCache[string, any])(nil)
+	_ corral.Listener[string]        = (*PlainCache[string, any])(nil)
 	_ corral.Leaser[string, any]     = (*PlainCache[string, any])(nil)
 )
 
@@ -41,6 +42,7 @@ func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]
 			client:  client,
 			text:    stored.Text(opts.Key),
 			write:   func(text string) string { return opts.Prefix + text },
+			parse:   parser(opts.ParseKey, opts.Key != nil),
 			leaseOf: plainLease,
 			fault:   firstError(checkClient(client, "Plain"), opts.check()),
 			leases:  opts.leases(),

@@ -18,6 +18,7 @@ type server[K comparable] struct {
 	text    func(K) string
 	write   func(text string) string // how a key's text becomes the server's key
 	leaseOf func(name string) string // the key of its lease
+	parse   func(string) (K, error)  // text backwards; nil if nobody knows how
 	fault   error                    // what Check returns
 	timer   timer
 	leases  leases

@@ -37,7 +37,7 @@ func (s subscription) run(ctx context.Context) {
 			err = sub.Ping(ctx, ping)
 		}
 	}
-	s.send(ctx, heard{err: err})
+	s.send(ctx, heard{kind: ended, err: err})
 }
 
 // timedOut reports whether err is that nothing came in time. Had a part come, the
@@ -52,14 +52,14 @@ func timedOut(err error) bool {
 func (s subscription) pass(ctx context.Context, got any) error {
 	switch got := got.(type) {
 	case *redis.Subscription:
-		s.send(ctx, heard{began: true})
+		s.send(ctx, heard{kind: begun})
 	case *redis.Message:
-		s.send(ctx, heard{message: got.Payload})
+		s.send(ctx, heard{kind: told, message: got.Payload})
 	case *redis.Pong:
 		if got.Payload != ping {
 			return errStep
 		}
-		s.send(ctx, heard{})
+		s.send(ctx, heard{kind: alive})
 	}
 	return nil
 }
