@@ -10,3 +10,11 @@ func Name[K comparable, V any](opts Options[K, V]) func(K) string {
 func PlainName[K comparable, V any](opts Options[K, V]) func(K) string {
 	return func(key K) string { return opts.Prefix + stored.Text(opts.Key)(key) }
 }
+
+// PlainLease is the key of the lease of a plain key, and Slot the hash slot of
+// any.
+var (
+	PlainLease = plainLease
+	Slot       = slotOf
+	TagOf      = tagOf
+)
