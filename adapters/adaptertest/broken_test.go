@@ -369,7 +369,10 @@ func TestHonestCachesPass(t *testing.T) {
 		"lingering": {Linger: 3 * time.Second, New: func(*testing.T) cache {
 			return lasting(func(e *entry) time.Duration { return e.Keep + min(3*time.Second, math.MaxInt64-e.Keep) })
 		}},
-		"wrapper": {New: settling, Inner: func() []any { return []any{mem(), buffered()} }},
+		"leased":       leasedConfig(func(*leased) {}),
+		"plain leased": bareLeasedConfig(),
+		"layered":      layeredConfig(func(*double) {}),
+		"wrapper":      {New: settling, Inner: func() []any { return []any{mem(), buffered()} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for clause, said := range fallen(t, "", cfg) {

@@ -82,8 +82,29 @@ type Config[K comparable, V any] struct {
 	// around others. Nil leaves out the sub-test of wrappers.
 	Inner func() []any
 
+	// Other returns a cache over the store of the last New as another process
+	// has it, with a client of its own. It runs at most once per sub-test; what
+	// it opens it closes with t.Cleanup. Nil leaves out what the suite checks of
+	// two processes: it is for stores that several share.
+	Other func(t *testing.T) corral.Cache[K, V]
+
 	oddKeys   []K
 	oddValues []V
+	seen      *kind[K, V]
+}
+
+// kind is what was seen of the caches that New returns, which are all alike.
+// Sub-tests of what they have not are left out.
+type kind[K comparable, V any] struct {
+	known                     bool // New has run
+	leases, listener, layered bool
+}
+
+func (k *kind[K, V]) look(cache corral.Cache[K, V]) {
+	k.known = true
+	_, k.leases = leaser[K, V](cache)
+	k.listener = is[corral.Listener[K]](cache)
+	k.layered = is[corral.Layered[K, V]](cache)
 }
 
 // complete fills in what is nil.
@@ -112,6 +133,7 @@ func (cfg Config[K, V]) complete() (Config[K, V], error) {
 	if cfg.Equal == nil {
 		cfg.Equal = equal[V]
 	}
+	cfg.seen = new(kind[K, V])
 	return cfg, cfg.tellsApart()
 }
 

@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -45,6 +46,17 @@ func (p *probe[K, V]) operations(key K, e *corral.Entry[V]) []operation {
 		ops = append(ops,
 			operation{call("GetValue", key), func(ctx context.Context) error { _, _, _, err := c.GetValue(ctx, key); return err }},
 			operation{call("SetValue", key), func(ctx context.Context) error { return c.SetValue(ctx, key, e.Value, e.Keep) }})
+	}
+	if l, ok := leaser[K, V](p.cache); ok {
+		token := rand.Text()
+		ops = append(ops,
+			operation{call("Acquire", key), func(ctx context.Context) error {
+				_, err := l.Acquire(ctx, key, corral.LeaseRequest[V]{Token: token, Force: true})
+				return err
+			}},
+			operation{call("Renew", key), func(ctx context.Context) error { return l.Renew(ctx, key, token) }},
+			operation{call("Fill", key), func(ctx context.Context) error { return l.Fill(ctx, key, token, e) }},
+			operation{call("Release", key), func(ctx context.Context) error { return l.Release(ctx, key, token) }})
 	}
 	return ops
 }

@@ -18,6 +18,8 @@ type probe[K comparable, V any] struct {
 	ctx     context.Context
 	cache   corral.Cache[K, V]
 	outside time.Time // an instant before the sub-test, from outside its bubble
+
+	elsewhere corral.Cache[K, V] // what Config.Other returned; nil before it is needed
 }
 
 func newProbe[K comparable, V any](t *testing.T, cfg *Config[K, V]) *probe[K, V] {
@@ -25,6 +27,7 @@ func newProbe[K comparable, V any](t *testing.T, cfg *Config[K, V]) *probe[K, V]
 	if cache == nil {
 		t.Fatal("adaptertest: Config.New returned nil")
 	}
+	cfg.seen.look(cache)
 	return &probe[K, V]{Config: cfg, t: t, ctx: context.Background(), cache: cache}
 }
 

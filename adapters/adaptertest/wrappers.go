@@ -1,13 +1,18 @@
 package adaptertest
 
-import "github.com/corralcache/corral"
+import (
+	"slices"
+	"time"
+
+	"github.com/corralcache/corral"
+)
 
 // wrapperClauses are about caches made of other caches.
 func wrapperClauses[K comparable, V any]() []clause[K, V] {
 	return []clause[K, V]{{
 		name:  "wrapper",
-		rule:  "A wrapper has an optional interface only if a cache inside it has it. It has Settler, Checker and Listener if any of them has, Far and PlainCache if all have; and it is far if all of them are.",
-		why:   "An ability that is hidden is not used: a buffered Set is not waited for, each caller makes a round trip, deletes by other processes are not heard. An invented one is called and cannot do it.",
+		rule:  "A wrapper has an optional interface only if a cache inside it has it, but for Layered, which two caches make. It has Settler, Checker, Listener, Layered and Leaser if any of them has, Far and PlainCache if all have; it is far if all of them are, and its leases last as long as those inside.",
+		why:   "An ability that is hidden is not used: a buffered Set is not waited for, each caller makes a round trip, deletes by other processes are not heard, every process loads. An invented one is called and cannot do it.",
 		cause: "The inner cache kept as a corral.Cache, which hides its other methods, or embedded with all of them.",
 		when:  func(cfg *Config[K, V]) bool { return cfg.Inner != nil },
 		check: checkWrapper[K, V],
@@ -19,16 +24,19 @@ type ability struct {
 	name string
 	has  func(cache any) bool
 	any  bool // a wrapper has it as soon as one inner cache has it
+	made bool // a wrapper may have it without
 }
 
 func abilities[K comparable, V any]() []ability {
 	return []ability{
-		{"Settler", is[corral.Settler[K]], true},
-		{"Checker", is[corral.Checker], true},
-		{"Listener", is[corral.Listener[K]], true},
-		{"Far", is[corral.Far], false},
-		{"PlainCache", is[corral.PlainCache[K, V]], false},
-		{"Far that returns true", far, false},
+		{name: "Settler", has: is[corral.Settler[K]], any: true},
+		{name: "Checker", has: is[corral.Checker], any: true},
+		{name: "Listener", has: is[corral.Listener[K]], any: true},
+		{name: "Leaser", has: is[corral.Leaser[K, V]], any: true},
+		{name: "Layered", has: is[corral.Layered[K, V]], any: true, made: true},
+		{name: "Far", has: is[corral.Far]},
+		{name: "PlainCache", has: is[corral.PlainCache[K, V]]},
+		{name: "Far that returns true", has: far},
 	}
 }
 
@@ -48,10 +56,27 @@ func checkWrapper[K comparable, V any](p *probe[K, V]) {
 		}
 		has := a.has(p.cache)
 		switch {
-		case has && with == 0:
+		case has && with == 0 && !a.made:
 			p.failf("%T has %s, and no cache inside it has", p.cache, a.name)
 		case !has && with > 0 && (a.any || with == len(inner)):
 			p.failf("%T lacks %s, and %d of the %d caches inside it have it", p.cache, a.name, with, len(inner))
 		}
+	}
+	p.wantLeaseLifeOf(inner)
+}
+
+func (p *probe[K, V]) wantLeaseLifeOf(inner []any) {
+	outer, ok := p.cache.(corral.Leaser[K, V])
+	if !ok {
+		return
+	}
+	var lives []time.Duration
+	for _, cache := range inner {
+		if l, ok := cache.(corral.Leaser[K, V]); ok {
+			lives = append(lives, l.LeaseLife())
+		}
+	}
+	if got := outer.LeaseLife(); !slices.Contains(lives, got) {
+		p.failf("LeaseLife of %T is %v, and inside it %v", p.cache, got, lives)
 	}
 }

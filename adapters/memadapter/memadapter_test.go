@@ -24,9 +24,19 @@ func TestContract_A6_Conformance(t *testing.T) {
 		})
 	})
 	t.Run("shared", func(t *testing.T) {
+		var store *memadapter.Shared[string, string]
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			New: func(*testing.T) corral.Cache[string, string] {
-				return memadapter.NewShared[string, string](time.Second).Process()
+				store = memadapter.NewShared[string, string](leaseLife)
+				return store.Process()
+			},
+			Other: func(*testing.T) corral.Cache[string, string] { return store.Process() },
+		})
+	})
+	t.Run("shared without leases", func(t *testing.T) {
+		adaptertest.Run(t, adaptertest.Config[int64, string]{
+			New: func(*testing.T) corral.Cache[int64, string] {
+				return new(memadapter.Shared[int64, string]).Process()
 			},
 		})
 	})
