@@ -136,12 +136,12 @@ func (a *attempt[K, V]) wantLost(when string) {
 		name string
 		err  error
 	}{
-		{"Renew", a.tryRenew()},
-		{"Fill", a.tryFill(a.p.entry(99))},
-		{"Fill with nil", a.tryFill(nil)},
+		{a.call("Renew"), a.tryRenew()},
+		{a.call("Fill"), a.tryFill(a.p.entry(99))},
+		{a.call("Fill") + " with nil", a.tryFill(nil)},
 	} {
 		if !errors.Is(op.err, corral.ErrLeaseLost) {
-			a.p.failf("%s %s returned the error %v, want ErrLeaseLost", a.call(op.name), when, op.err)
+			a.p.failf("%s %s returned %v, want ErrLeaseLost", op.name, when, op.err)
 		}
 	}
 }

@@ -316,21 +316,30 @@ func TestBrokenWrappersAreCaught(t *testing.T) {
 		name  string
 		outer cache
 		inner []any
+		says  string
 	}{
-		{"Far hidden", &faulty{Cache: far}, []any{far}},
-		{"Far invented", &fickle{faulty: mem()}, []any{near}},
-		{"Settler hidden behind one of two", mem(), []any{settling, near}},
-		{"Settler invented", &settled{faulty: mem()}, []any{near, near}},
-		{"Checker hidden", mem(), []any{&anxious{}}},
-		{"Listener hidden", mem(), []any{&deaf{}, near}},
-		{"PlainCache hidden", mem(), []any{plain()}},
-		{"nothing inside", mem(), nil},
+		{"Far hidden", &faulty{Cache: far}, []any{far}, "lacks Far"},
+		{"Far invented", &fickle{faulty: mem()}, []any{near}, "has Far"},
+		{"Settler hidden behind one of two", mem(), []any{settling, near}, "lacks Settler"},
+		{"Settler invented", &settled{faulty: mem()}, []any{near, near}, "has Settler"},
+		{"Checker hidden", mem(), []any{&anxious{}}, "lacks Checker"},
+		{"Listener hidden", mem(), []any{&deaf{}, near}, "lacks Listener"},
+		{"Leaser hidden", mem(), []any{near, onlyLeases(shortLife)}, "lacks Leaser"},
+		{"Leaser invented", onlyLeases(shortLife), []any{near, mem()}, "has Leaser"},
+		{"leases of another life", onlyLeases(2 * shortLife), []any{near, onlyLeases(shortLife)}, "LeaseLife"},
+		{"Layered hidden", mem(), []any{onlyLayers{mem()}, near}, "lacks Layered"},
+		{"PlainCache hidden", mem(), []any{plain()}, "lacks PlainCache"},
+		{"nothing inside", mem(), nil, "no cache"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wantFallen(t, "wrapper", Config[string, string]{
+			cfg := Config[string, string]{
 				New:   func(*testing.T) cache { return tt.outer },
 				Inner: func() []any { return tt.inner },
-			})
+			}
+			wantFallen(t, "wrapper", cfg)
+			if said := fallen(t, "wrapper", cfg)["wrapper"]; !strings.Contains(said, tt.says) {
+				t.Errorf("said %q, want %q", said, tt.says)
+			}
 		})
 	}
 }
@@ -370,7 +379,7 @@ func TestHonestCachesPass(t *testing.T) {
 			return lasting(func(e *entry) time.Duration { return e.Keep + min(3*time.Second, math.MaxInt64-e.Keep) })
 		}},
 		"leased":       leasedConfig(func(*leased) {}),
-		"plain leased": bareLeasedConfig(),
+		"plain leased": bareLeasedConfig(false),
 		"layered":      layeredConfig(func(*double) {}),
 		"wrapper":      {New: settling, Inner: func() []any { return []any{mem(), buffered()} }},
 	} {

@@ -96,12 +96,13 @@ type Config[K comparable, V any] struct {
 // kind is what was seen of the caches that New returns, which are all alike.
 // Sub-tests of what they have not are left out.
 type kind[K comparable, V any] struct {
-	known                     bool // New has run
-	leases, listener, layered bool
+	known                             bool // New has run
+	leaser, leases, listener, layered bool // leases says that they are on
 }
 
 func (k *kind[K, V]) look(cache corral.Cache[K, V]) {
 	k.known = true
+	k.leaser = is[corral.Leaser[K, V]](cache)
 	_, k.leases = leaser[K, V](cache)
 	k.listener = is[corral.Listener[K]](cache)
 	k.layered = is[corral.Layered[K, V]](cache)

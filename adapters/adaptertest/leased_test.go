@@ -24,6 +24,7 @@ const shortLife = 3 * time.Second
 type leased struct {
 	*process
 	store *memadapter.Shared[string, string]
+	last  *sync.Map // the token that had a key's lease last, in any process
 	down  atomic.Bool
 
 	get     func(ctx context.Context, key string) (*entry, error)
@@ -80,9 +81,29 @@ func (l *leased) Acquire(ctx context.Context, key string, r request) (answer, er
 		return answer{}, errDown
 	}
 	if l.acquire == nil {
-		return l.process.Acquire(ctx, key, r)
+		return l.lease(ctx, key, r)
 	}
 	return l.acquire(ctx, key, r)
+}
+
+// lease is the honest Acquire.
+func (l *leased) lease(ctx context.Context, key string, r request) (answer, error) {
+	got, err := l.process.Acquire(ctx, key, r)
+	if err == nil && got.State == corral.LeaseHeld {
+		l.last.Store(key, r.Token)
+	}
+	return got, err
+}
+
+// keepLease runs f and gives the lease back to who had it before.
+func (l *leased) keepLease(ctx context.Context, key string, f func() error) error {
+	token, _ := l.last.Load(key)
+	had := token != nil && l.process.Renew(ctx, key, token.(string)) == nil
+	err := f()
+	if had {
+		_, _ = l.process.Acquire(ctx, key, request{Token: token.(string), Force: true})
+	}
+	return err
 }
 
 func (l *leased) Renew(ctx context.Context, key, token string) error {
@@ -132,18 +153,23 @@ func (l *leased) Listen(ctx context.Context, drop func(keys ...string)) error {
 
 // leasedConfig is for a store of which every process is spoilt alike.
 func leasedConfig(spoil func(l *leased)) Config[string, string] {
+	return leasedFor(shortLife, spoil)
+}
+
+// leasedFor is leasedConfig for leases that last for life, whatever they say.
+func leasedFor(life time.Duration, spoil func(l *leased)) Config[string, string] {
 	var own *leased
-	of := func(store *memadapter.Shared[string, string]) *leased {
-		l := &leased{process: store.Process(), store: store}
+	of := func(store *memadapter.Shared[string, string], last *sync.Map) *leased {
+		l := &leased{process: store.Process(), store: store, last: last}
 		spoil(l)
 		return l
 	}
 	return Config[string, string]{
 		New: func(*testing.T) cache {
-			own = of(memadapter.NewShared[string, string](shortLife))
+			own = of(memadapter.NewShared[string, string](life), new(sync.Map))
 			return own
 		},
-		Other:  func(*testing.T) cache { return of(own.store) },
+		Other:  func(*testing.T) cache { return of(own.store, own.last) },
 		Outage: func(*testing.T) { own.down.Store(true) },
 	}
 }
@@ -158,6 +184,9 @@ type bareLeased struct {
 type bareStore struct {
 	mu     sync.Mutex // each call is one step
 	shared *memadapter.Shared[string, string]
+
+	forgets bool   // SetValue leaves the lease
+	token   string // guarded by mu; of the last Acquire
 }
 
 func (s *bareStore) process() *bareLeased { return &bareLeased{s.shared.Process(), s} }
@@ -214,12 +243,17 @@ func (b *bareLeased) Set(ctx context.Context, key string, e *entry) error {
 }
 
 func (b *bareLeased) SetValue(ctx context.Context, key, value string, life time.Duration) error {
-	return b.Set(ctx, key, &entry{Value: value, Keep: life})
+	err := b.Set(ctx, key, &entry{Value: value, Keep: life})
+	if b.store.forgets {
+		_, _ = b.process.Acquire(ctx, key, request{Token: b.store.token, Force: true})
+	}
+	return err
 }
 
 func (b *bareLeased) Acquire(ctx context.Context, key string, r request) (answer, error) {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
+	b.store.token = r.Token
 	now, whole := b.getLocked(ctx, key)
 	if now != nil && r.Seen != nil && now.Keep <= r.Seen.Keep {
 		r.Seen = whole
@@ -237,12 +271,12 @@ func (b *bareLeased) Fill(ctx context.Context, key, token string, e *entry) erro
 	return b.process.Fill(ctx, key, token, valueOf(e))
 }
 
-func bareLeasedConfig() Config[string, string] {
+func bareLeasedConfig(forgets bool) Config[string, string] {
 	var store *bareStore
 	return Config[string, string]{
 		Plain: true,
 		New: func(*testing.T) cache {
-			store = &bareStore{shared: memadapter.NewShared[string, string](shortLife)}
+			store = &bareStore{shared: memadapter.NewShared[string, string](shortLife), forgets: forgets}
 			return store.process()
 		},
 		Other: func(*testing.T) cache { return store.process() },
@@ -259,6 +293,7 @@ type double struct {
 	layers   func() (near, far cache)
 	copied   func(e *entry) *entry // what near gets of e
 	keepNear bool                  // writes leave near alone
+	keepFar  bool                  // Delete leaves far alone
 }
 
 func newDouble(far *process) *double {
@@ -305,6 +340,9 @@ func (d *double) Set(ctx context.Context, key string, e *entry) error {
 
 func (d *double) Delete(ctx context.Context, key string) error {
 	defer d.dropped(ctx, key)()
+	if d.keepFar {
+		return nil
+	}
 	return d.process.Delete(ctx, key)
 }
 
@@ -338,3 +376,18 @@ func layeredConfig(spoil func(d *double)) Config[string, string] {
 }
 
 func (d *double) Far() bool { return false }
+
+// The inner caches of a wrapper that have one ability each.
+
+type leases struct {
+	cache
+	corral.Leaser[string, string]
+}
+
+func onlyLeases(life time.Duration) *leases {
+	return &leases{mem(), memadapter.NewShared[string, string](life).Process()}
+}
+
+type onlyLayers struct{ cache }
+
+func (o onlyLayers) Layers() (near, far cache) { return o.cache, o.cache }

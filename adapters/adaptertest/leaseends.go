@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -314,18 +315,24 @@ func checkLeaseRace[K comparable, V any](p *probe[K, V], rival corral.Cache[K, V
 func checkLeaseFence[K comparable, V any](p *probe[K, V], rival corral.Cache[K, V], key func(int) K) {
 	for n := range 50 {
 		e, k := p.entry(n), key(n)
-		p.beside(rival, k, func() { p.must(call("Delete", k), p.cache.Delete(p.ctx, k)) })
+		p.besideFill(n, rival, k, func() { p.must(call("Delete", k), p.cache.Delete(p.ctx, k)) })
 		p.wantStored(k, nil, "after a Delete and a Fill at once")
-		p.beside(rival, k, func() { p.must(call("Set", k), p.cache.Set(p.ctx, k, e)) })
+		p.besideFill(n, rival, k, func() { p.must(call("Set", k), p.cache.Set(p.ctx, k, e)) })
 		p.settle(k)
 		p.wantStored(k, e, "after a Set and a Fill at once")
 	}
 }
 
-// beside runs write at the same time as the Fill of a load that began before.
-func (p *probe[K, V]) beside(rival corral.Cache[K, V], key K, write func()) {
+// besideFill runs write at the same time as the Fill of a load that began
+// before. In which order they are started decides, in a bubble, which comes
+// first.
+func (p *probe[K, V]) besideFill(n int, rival corral.Cache[K, V], key K, write func()) {
 	holder := p.attempt(rival, key)
 	holder.take("of a key that nobody has leased")
 	e := p.entry(99)
-	p.together([]func(){write, func() { _ = holder.leaser.Fill(p.ctx, key, holder.token, e) }})
+	both := []func(){write, func() { _ = holder.leaser.Fill(p.ctx, key, holder.token, e) }}
+	if n%2 == 1 {
+		slices.Reverse(both)
+	}
+	p.together(both)
 }

@@ -14,7 +14,7 @@ func leaseClauses[K comparable, V any]() []clause[K, V] {
 			rule:  "LeaseLife always says the same: zero if leases are off, and never below.",
 			why:   "The Loader asks once. It renews after a third of that time: with less than it said, leases run out while their loads go on, and every process loads.",
 			cause: "A default that is filled in by a later call; an option passed on without a look at its sign.",
-			when:  leasing[K, V],
+			when:  func(cfg *Config[K, V]) bool { return !cfg.seen.known || cfg.seen.leaser },
 			check: checkLeases[K, V],
 		},
 		{

@@ -25,6 +25,14 @@ type lease struct {
 
 func (l lease) held(at int64) bool { return l.token != "" && !l.filled && at < l.end }
 
+// left is zero, not known, for a lease without an end.
+func (l lease) left(at int64) time.Duration {
+	if l.end == noEnd {
+		return 0
+	}
+	return time.Duration(l.end - at)
+}
+
 // LeaseLife returns the life that NewShared was given.
 func (p *Process[K, V]) LeaseLife() time.Duration { return p.store.life }
 
@@ -47,7 +55,7 @@ func (p *Process[K, V]) Acquire(_ context.Context, key K, r corral.LeaseRequest[
 	case e != nil && !r.Force && !same(e, r.Seen):
 		return corral.Lease[V]{State: corral.LeaseChanged, Entry: e}, nil
 	case l.token != "" && l.token != r.Token:
-		return corral.Lease[V]{State: corral.LeaseBusy, Empty: e == nil, Left: time.Duration(l.end - at)}, nil
+		return corral.Lease[V]{State: corral.LeaseBusy, Empty: e == nil, Left: l.left(at)}, nil
 	}
 	s.leaseToLocked(key, lease{token: r.Token, end: endAfter(at, s.life)})
 	return corral.Lease[V]{State: corral.LeaseHeld, Empty: e == nil}, nil
