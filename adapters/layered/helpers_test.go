@@ -3,6 +3,7 @@ package layered_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,14 +98,14 @@ func (p *process) read(key string) entry {
 func (p *process) wantCopy(key string, value int, when string) {
 	p.t.Helper()
 	if e := p.copyOf(key); e == nil || e.Value != value {
-		p.t.Errorf("%s near serves %s, want %d", when, show(e), value)
+		p.t.Errorf("%s near serves %v, want %d", when, show(e), value)
 	}
 }
 
 func (p *process) wantNone(key, when string) {
 	p.t.Helper()
 	if e := p.copyOf(key); e != nil {
-		p.t.Errorf("%s near serves %s, want nothing", when, show(e))
+		p.t.Errorf("%s near serves %v, want nothing", when, show(e))
 	}
 }
 
@@ -113,7 +114,7 @@ type nearCache struct {
 	*memadapter.Cache[string, int]
 	getErr, setErr, deleteErr, settleErr error
 
-	sets, deletes int
+	sets, deletes atomic.Int64
 	panics        bool
 }
 
@@ -125,7 +126,7 @@ func (c *nearCache) Get(ctx context.Context, key string) (entry, error) {
 }
 
 func (c *nearCache) Set(ctx context.Context, key string, e entry) error {
-	c.sets++
+	c.sets.Add(1)
 	if c.panics {
 		panic("near")
 	}
@@ -136,7 +137,7 @@ func (c *nearCache) Set(ctx context.Context, key string, e entry) error {
 }
 
 func (c *nearCache) Delete(ctx context.Context, key string) error {
-	c.deletes++
+	c.deletes.Add(1)
 	if c.deleteErr != nil {
 		return c.deleteErr
 	}
@@ -151,7 +152,7 @@ type farCache struct {
 	*memadapter.Process[string, int]
 	going, coming func(op string) error // nil: at once
 
-	reads int
+	reads atomic.Int64
 	cut   chan struct{} // sent to, ends a Listen
 }
 
@@ -169,7 +170,7 @@ func (c *farCache) call(op string, do func()) error {
 }
 
 func (c *farCache) Get(ctx context.Context, key string) (e entry, err error) {
-	c.reads++
+	c.reads.Add(1)
 	failed := c.call("Get", func() { e, err = c.Process.Get(ctx, key) })
 	return e, errors.Join(failed, err)
 }
@@ -225,3 +226,5 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func newStore() *store { return memadapter.NewShared[string, int](2 * time.Second) }
