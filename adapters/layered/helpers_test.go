@@ -116,6 +116,7 @@ type nearCache struct {
 
 	sets, deletes atomic.Int64
 	panics        bool
+	onDelete      func(ctx context.Context)
 }
 
 func (c *nearCache) Get(ctx context.Context, key string) (entry, error) {
@@ -138,6 +139,9 @@ func (c *nearCache) Set(ctx context.Context, key string, e entry) error {
 
 func (c *nearCache) Delete(ctx context.Context, key string) error {
 	c.deletes.Add(1)
+	if c.onDelete != nil {
+		c.onDelete(ctx)
+	}
 	if c.deleteErr != nil {
 		return c.deleteErr
 	}
