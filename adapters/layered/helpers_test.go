@@ -112,7 +112,7 @@ func (p *process) wantNone(key, when string) {
 // nearCache is a near cache that can fail.
 type nearCache struct {
 	*memadapter.Cache[string, int]
-	getErr, setErr, deleteErr, settleErr error
+	getErr, setErr, deleteErr, settleErr, checkErr error
 
 	sets, deletes atomic.Int64
 	panics        bool
@@ -147,6 +147,8 @@ func (c *nearCache) Delete(ctx context.Context, key string) error {
 	}
 	return c.Cache.Delete(ctx, key)
 }
+
+func (c *nearCache) Check() error { return c.checkErr }
 
 func (c *nearCache) Settle(context.Context, string) error { return c.settleErr }
 
