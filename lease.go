@@ -63,6 +63,13 @@ type LeaseRequest[V any] struct {
 type Lease[V any] struct {
 	State LeaseState
 
+	// Token is, with LeaseHeld, what to renew, fill and release with: the token of
+	// this one grant, where the store tells them apart. An Acquire that a client
+	// repeated may arrive once more after a write had ended the lease, and gets it
+	// again: whoever loads since before the write must not have it. Empty stands
+	// for the request's token.
+	Token string
+
 	// Entry is what is stored, with LeaseChanged.
 	Entry *Entry[V]
 

@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -108,7 +109,7 @@ func (l *Loader[K, V]) acquire(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (
 	if e.Err == nil && got.State == LeaseChanged {
 		got.Entry = l.entryOf(got.Entry)
 	}
-	return ask.Token, got, e.Err
+	return cmp.Or(got.Token, ask.Token), got, e.Err
 }
 
 func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseRequest[V]) (Lease[V], Event) {
