@@ -60,9 +60,9 @@ func leaseFrom[V any](a answer, err error) (corral.Lease[V], error) {
 	}
 	switch a.outcome {
 	case "held":
-		return corral.Lease[V]{State: corral.LeaseHeld}, nil
+		return corral.Lease[V]{State: corral.LeaseHeld, Token: a.value}, nil
 	case "held, empty":
-		return corral.Lease[V]{State: corral.LeaseHeld, Empty: true}, nil
+		return corral.Lease[V]{State: corral.LeaseHeld, Empty: true, Token: a.value}, nil
 	case "busy":
 		return corral.Lease[V]{State: corral.LeaseBusy, Left: a.left}, nil
 	case "busy, empty":

@@ -59,10 +59,10 @@ func (c *leased) acquire(t *testing.T, token string, seen *corral.Entry[User]) c
 	return l
 }
 
-// want compares all of a lease but its entry.
+// want compares all of a lease but its entry and token.
 func want(t *testing.T, got, want corral.Lease[User]) {
 	t.Helper()
-	got.Entry = nil
+	got.Entry, got.Token = nil, ""
 	if got != want {
 		t.Errorf("the lease is %+v, want %+v", got, want)
 	}

@@ -12,3 +12,10 @@ end
 local function text(key)
 	return redis.call('TYPE', key).ok == 'string' and redis.call('GET', key)
 end
+
+-- Whether token has the lease, of which the key holds the token of the attempt,
+-- a space, and when it was granted: a token with both is that of one grant only.
+local function has(token)
+	local holder = text(KEYS[2])
+	return holder and (holder == token or redis.call('GETRANGE', KEYS[2], 0, #token) == token .. ' ')
+end

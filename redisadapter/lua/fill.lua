@@ -1,6 +1,6 @@
 -- KEYS: value, lease. ARGV: time, token, channel, message, life of the value,
 -- value. A life of 0 deletes.
-if text(KEYS[2]) ~= ARGV[2] then
+if not has(ARGV[2]) then
 	-- The client repeats a command of which the reply was lost: then what is there
 	-- is what this one brings.
 	local there = ARGV[5] ~= '0' and text(KEYS[1]) == ARGV[6]

@@ -1,5 +1,5 @@
 -- KEYS: value, lease. ARGV: time, token, channel, message.
-if text(KEYS[2]) == ARGV[2] then
+if has(ARGV[2]) then
 	redis.call('PUBLISH', ARGV[3], ARGV[4])
 	redis.call('DEL', KEYS[2])
 end
