@@ -3,6 +3,7 @@ package corral
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
@@ -111,25 +112,26 @@ func (l *Loader[K, V]) judgeFlight(f *flight.Flight[K, ride[K, V]], e Event, p p
 // verdict records how a call of the cache went, and reports whether that is worth
 // telling. A call that ended because its caller did says nothing of the cache.
 func (l *Loader[K, V]) verdict(ctx context.Context, e Event, p pass) bool {
-	switch {
-	case e.Err == nil:
-		l.rest.done(healthy, p)
-		return false
-	case errors.Is(e.Err, ErrUndecodable):
-		l.counts.undecodable.Add(1)
-		l.rest.done(healthy, p)
-	case errors.Is(e.Err, ErrRefused):
-		l.counts.refused.Add(1)
-		l.rest.done(healthy, p)
-	case errors.Is(e.Err, ErrLeaseLost):
-		l.rest.done(healthy, p)
-		return false
-	case ctx.Err() != nil:
-		l.rest.done(unknown, p)
-		return false
-	default:
-		l.counts.cacheErrors.Add(1)
-		l.rest.done(failing, p)
+	v, count := l.blame(ctx, e.Err)
+	l.rest.done(v, p)
+	if count != nil {
+		count.Add(1)
 	}
-	return true
+	return count != nil
+}
+
+// blame says what the error of a call says of the cache, and where it is counted
+// if it is worth that.
+func (l *Loader[K, V]) blame(ctx context.Context, err error) (verdict, *atomic.Uint64) {
+	switch {
+	case err == nil, errors.Is(err, ErrLeaseLost):
+		return healthy, nil
+	case errors.Is(err, ErrUndecodable):
+		return healthy, &l.counts.undecodable
+	case errors.Is(err, ErrRefused):
+		return healthy, &l.counts.refused
+	case ctx.Err() != nil:
+		return unknown, nil
+	}
+	return failing, &l.counts.cacheErrors
 }

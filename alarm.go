@@ -2,8 +2,12 @@ package corral
 
 import "github.com/corralcache/corral/internal/flight"
 
-// alarm goes on with a flight whose phase took too long.
+// alarm goes on with a flight whose phase took too long. A party bounds what it
+// does itself.
 func (l *Loader[K, V]) alarm(f *flight.Flight[K, ride[K, V]], phase uint8) {
+	if r, _ := f.Peek(); r.party != nil {
+		return
+	}
 	switch phase {
 	case phaseRead:
 		l.life.again()
@@ -61,10 +65,11 @@ func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
 		l.counts.stuck.Add(1)
 		r.slot.release()
 		l.release(f, r.lease)
+		late := loaded[V]{err: ErrLoadTimeout, took: l.opts.LoadTimeout}
 		if f.Abandoned() {
-			l.abandoned(f, r, loaded[V]{err: ErrLoadTimeout, took: l.opts.LoadTimeout})
+			l.abandoned(f, r, late)
 			return
 		}
-		l.failed(f, r, ErrLoadTimeout, l.opts.LoadTimeout)
+		l.outcome(f, r, new(Control[V]), late)
 	}
 }

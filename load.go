@@ -2,7 +2,6 @@ package corral
 
 import (
 	"context"
-	"errors"
 	"runtime/debug"
 	"time"
 
@@ -46,8 +45,11 @@ func crash(value any) error {
 }
 
 // ended gives back what a flight held. Whoever lands the flight calls it.
-func (l *Loader[K, V]) ended(f *flight.Flight[K, ride[K, V]]) {
-	if f.Background() {
+func (l *Loader[K, V]) ended(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
+	switch {
+	case r.party != nil:
+		l.refreshing.Add(-r.party.leave())
+	case f.Background():
 		l.refreshing.Add(-1)
 	}
 }
@@ -92,33 +94,49 @@ func (l *Loader[K, V]) decide(f *flight.Flight[K, ride[K, V]], e *Entry[V], err 
 		return
 	}
 	r.prev, r.blind = e, err != nil
-	switch st := l.state(e); {
+	switch course, source := l.course(f, &r); course {
+	case serveIt:
+		l.serveFlight(f, r, source)
+	case swapIt:
+		l.swap(f, r, source)
+	case loadIt:
+		f.Update(func(now *ride[K, V]) { now.prev, now.blind = r.prev, r.blind })
+		l.load(f, r)
+	}
+}
+
+// course is how a flight goes on that has read the cache.
+type course uint8
+
+const (
+	loadIt  course = iota
+	serveIt        // land with what was read
+	swapIt         // the same, and refresh it
+)
+
+// course returns how a flight goes on with what it read, and what its callers are
+// told of where that is from.
+func (l *Loader[K, V]) course(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (course, Source) {
+	switch st := l.state(r.prev); {
 	case r.insist:
 	case f.Background():
 		switch {
-		case st == fresh && l.newer(e, r.seen):
-			l.serveFlight(f, r, SourceHit)
-			return
+		case st == fresh && l.newer(r.prev, r.seen):
+			return serveIt, SourceHit
 		case st >= stale && l.retries.waits(f.Key()):
 			// The load before this one failed after the caller had looked.
-			l.serveFlight(f, r, st.source())
-			return
+			return serveIt, st.source()
 		}
-	case st == fresh && l.far && l.draws(e):
-		l.swap(f, r, SourceHit)
-		return
+	case st == fresh && l.far && l.draws(r.prev):
+		return swapIt, SourceHit
 	case st == fresh:
-		l.serveFlight(f, r, SourceHit)
-		return
+		return serveIt, SourceHit
 	case st == stale:
-		l.swap(f, r, SourceStale)
-		return
+		return swapIt, SourceStale
 	case st == rescue && l.retries.waits(f.Key()):
-		l.serveFlight(f, r, SourceStale)
-		return
+		return serveIt, SourceStale
 	}
-	f.Update(func(now *ride[K, V]) { now.prev, now.blind = r.prev, r.blind })
-	l.load(f, r)
+	return loadIt, SourceLoaded
 }
 
 // sameEntry is how far apart two readings of one entry's LoadedAt may be, if one
@@ -153,7 +171,7 @@ func (l *Loader[K, V]) swap(f *flight.Flight[K, ride[K, V]], r ride[K, V], sourc
 		l.serveFlight(f, r, source)
 		return
 	}
-	if !l.mayRefresh() {
+	if !l.mayRefresh(1) {
 		l.tellFlight(l.opts.Hooks.Dropped, f, Event{Op: OpRefresh})
 		l.serveFlight(f, r, source)
 		return
@@ -173,7 +191,7 @@ func (l *Loader[K, V]) swap(f *flight.Flight[K, ride[K, V]], r ride[K, V], sourc
 func (l *Loader[K, V]) land(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error) {
 	f.Context().End()
 	if _, ok := f.Land(r, err, false); ok {
-		l.ended(f)
+		l.ended(f, r)
 	}
 }
 
@@ -210,38 +228,13 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 // queueForSlot waits for the flight's turn to load, as MaxLoads has it. It
 // reports false if the flight landed instead.
 func (l *Loader[K, V]) queueForSlot(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (held *slot, ok bool) {
-	held, ok = l.takeSlot(f)
+	held, ok = l.takeSlot(f.Context(), []*flight.Flight[K, ride[K, V]]{f})
 	if !ok || f.Context().Err() != nil {
 		held.release()
 		l.land(f, *r, context.Canceled)
 		return nil, false
 	}
 	return held, true
-}
-
-// takeSlot waits for the right to load: a patron's, or one of MaxLoads.
-func (l *Loader[K, V]) takeSlot(f *flight.Flight[K, ride[K, V]]) (held *slot, ok bool) {
-	if l.slots == nil {
-		return nil, true
-	}
-	var t *ticket
-	f.Update(func(r *ride[K, V]) {
-		for _, patron := range r.patrons {
-			if l.slots.share(patron) {
-				held = patron
-				return
-			}
-		}
-		t = l.slots.enqueue()
-		r.ticket = t
-	})
-	switch {
-	case held != nil:
-		return held, true
-	case t == nil: // the flight was landed by Close
-		return nil, false
-	}
-	return l.slots.wait(f.Context(), t)
 }
 
 // call runs the user's function and goes on with whatever became of it.
@@ -259,13 +252,6 @@ func (l *Loader[K, V]) call(f *flight.Flight[K, ride[K, V]], r ride[K, V], held 
 	}()
 	v, err = r.load(ctx, f.Key())
 	returned = true
-}
-
-// loaded is what a load came to.
-type loaded[V any] struct {
-	value V
-	err   error
-	took  time.Duration
 }
 
 // returned goes on after the load: it lands the flight unless that was done.
@@ -290,77 +276,4 @@ func (l *Loader[K, V]) returned(f *flight.Flight[K, ride[K, V]], r ride[K, V], h
 		return
 	}
 	l.outcome(f, r, control, got)
-}
-
-// abandoned lands a flight that everybody had left before its load ended.
-func (l *Loader[K, V]) abandoned(f *flight.Flight[K, ride[K, V]], r ride[K, V], got loaded[V]) {
-	if got.err == nil || errors.Is(got.err, ErrNotFound) {
-		l.tellLoad(f, got.err, got.took)
-	} else {
-		l.tellFailure(f, got.err, got.took)
-	}
-	l.land(f, r, context.Canceled) // for newcomers, who waited for it to end
-}
-
-// outcome tells the five ends of a load apart.
-func (l *Loader[K, V]) outcome(f *flight.Flight[K, ride[K, V]], r ride[K, V], control *Control[V], got loaded[V]) {
-	err := got.err
-	if errors.Is(err, ErrNotModified) {
-		if previous, ok := control.Previous(); ok {
-			got.value, err = previous, nil
-		}
-	}
-	switch {
-	case err == nil:
-		l.tellLoad(f, nil, got.took)
-		l.counts.loaded(got.took)
-		l.retries.forget(f.Key())
-		ttl, store := control.decided(l.opts.TTL)
-		r.entry = l.entry(got.value, got.took, ttl)
-		l.store(f, r, nil, store)
-	case errors.Is(err, ErrNotFound):
-		l.tellLoad(f, err, got.took)
-		l.counts.absent.Add(1)
-		l.retries.forget(f.Key())
-		ttl, store := control.decided(l.opts.AbsentTTL)
-		r.entry = l.absent(got.took, ttl)
-		l.store(f, r, err, store && ttl > 0)
-	default:
-		l.failed(f, r, err, got.took)
-	}
-}
-
-// failed lands a flight whose load failed: with the stale value if there is one
-// that may stand in, else with the error.
-func (l *Loader[K, V]) failed(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, took time.Duration) {
-	l.tellFailure(f, err, took)
-	if !l.rescues(r.prev) {
-		l.land(f, r, err)
-		return
-	}
-	l.retries.failed(f.Key())
-	r.entry, r.source, r.failure = r.prev, l.state(r.prev).source(), err
-	l.land(f, r, nil)
-}
-
-// tellFailure counts a load that failed, and tells of it.
-func (l *Loader[K, V]) tellFailure(f *flight.Flight[K, ride[K, V]], err error, took time.Duration) {
-	l.counts.loadErrors.Add(1)
-	if f.Background() {
-		l.counts.refreshErrs.Add(1)
-	}
-	var crashed *PanicError
-	if errors.As(err, &crashed) || errors.Is(err, ErrGoexit) {
-		l.counts.panics.Add(1)
-	}
-	l.tellLoad(f, err, took)
-}
-
-func (l *Loader[K, V]) tellLoad(f *flight.Flight[K, ride[K, V]], err error, took time.Duration) {
-	l.counts.loadTimes.add(took)
-	op := OpLoad
-	if f.Background() {
-		op = OpRefresh
-	}
-	l.tellFlight(l.opts.Hooks.Load, f, Event{Op: op, Err: err, Took: took})
 }

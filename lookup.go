@@ -103,19 +103,25 @@ func (l *Loader[K, V]) closedBy(err error) error {
 // serve answers a call with what the cache held, if that is of use, and starts
 // the refresh that is due.
 func (l *Loader[K, V]) serve(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V], e *Entry[V]) (Result[V], bool) {
+	r, served, due := l.answer(key, e)
+	if due {
+		l.refresh(ctx, s, key, load, e)
+	}
+	return r, served
+}
+
+// answer returns what a call is answered with that found e, whether it is, and
+// whether a refresh is due.
+func (l *Loader[K, V]) answer(key K, e *Entry[V]) (r Result[V], served, due bool) {
 	switch l.state(e) {
 	case fresh:
-		if l.draws(e) {
-			l.refresh(ctx, s, key, load, e)
-		}
-		return l.result(e, SourceHit), true
+		return l.result(e, SourceHit), true, l.draws(e)
 	case stale:
-		l.refresh(ctx, s, key, load, e)
-		return l.result(e, SourceStale), true
+		return l.result(e, SourceStale), true, true
 	case rescue:
-		return l.result(e, SourceStale), l.retries.waits(key)
+		return l.result(e, SourceStale), l.retries.waits(key), false
 	}
-	return Result[V]{}, false
+	return Result[V]{}, false, false
 }
 
 // state returns the state of what the cache held; nothing is expired.
@@ -169,38 +175,52 @@ func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], k
 		}
 		f, role, served := l.table.Join(ctx, s, key, start, false, true)
 		if role == flight.Served {
-			e, source := served.serves(l)
-			r := l.result(e, source)
-			return r, r.absence(e)
+			return l.served(served)
 		}
 		l.board(f, role, held)
-		var soft <-chan struct{}
-		if l.opts.SoftTimeout > 0 && !patient {
-			f.Update(func(r *ride[K, V]) { soft = r.early() })
-		}
-		ended := f.Wait(ctx, role, soft)
-		switch {
-		case ended == flight.Landed:
-			if o, _ := f.Outcome(); role != flight.Queued && !o.again {
-				return l.landed(f, role)
-			}
-		case ended == flight.Recursive:
-			return Result[V]{waited: true}, ErrRecursiveLoad
-		case ended == flight.Left && !errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return l.waited(role), context.Cause(ctx)
-		default:
-			now, _ := f.Peek()
-			if l.rescues(now.prev) {
-				r := l.result(now.prev, SourceStale)
-				r.waited, r.stale = true, true
-				return r, nil
-			}
-			if ended == flight.Left {
-				return l.waited(role), context.Cause(ctx)
-			}
-			patient = true // the stale value expired in this instant
+		if r, err, ok := l.await(ctx, f, role, &patient); ok {
+			return r, err
 		}
 	}
+}
+
+// served is the answer of a flight that serves a newcomer at once.
+func (l *Loader[K, V]) served(by ride[K, V]) (Result[V], error) {
+	e, source := by.serves(l)
+	r := l.result(e, source)
+	return r, r.absence(e)
+}
+
+// await waits for a flight that the caller has joined or started. It returns false
+// if the caller must join again: the flight has nothing to give.
+func (l *Loader[K, V]) await(ctx context.Context, f *flight.Flight[K, ride[K, V]], role flight.Role, patient *bool) (Result[V], error, bool) {
+	var soft <-chan struct{}
+	if l.opts.SoftTimeout > 0 && !*patient {
+		f.Update(func(r *ride[K, V]) { soft = r.early() })
+	}
+	ended := f.Wait(ctx, role, soft)
+	switch {
+	case ended == flight.Landed:
+		if o, _ := f.Outcome(); role == flight.Queued || o.again {
+			return Result[V]{}, nil, false
+		}
+		r, err := l.landed(f, role)
+		return r, err, true
+	case ended == flight.Recursive:
+		return Result[V]{waited: true}, ErrRecursiveLoad, true
+	case ended == flight.Soon || errors.Is(ctx.Err(), context.DeadlineExceeded):
+		now, _ := f.Peek()
+		if l.rescues(now.prev) {
+			r := l.result(now.prev, SourceStale)
+			r.waited, r.stale = true, true
+			return r, nil, true
+		}
+	}
+	if ended == flight.Left {
+		return l.waited(role), context.Cause(ctx), true
+	}
+	*patient = true // the stale value expired in this instant
+	return Result[V]{}, nil, false
 }
 
 // waited is the result of a call that waited in vain.

@@ -22,6 +22,7 @@ type ride[K comparable, V any] struct {
 	pass    pass    // of the call of the cache that is under way
 	op      Op      // what writes entry
 	lease   *lease  // from when the flight has it
+	party   *party  // the flights that it flies with; nil if it flies alone
 
 	// The outcome:
 	entry   *Entry[V]
@@ -115,7 +116,7 @@ func (l *Loader[K, V]) refresh(ctx context.Context, s flight.Spot[K, ride[K, V]]
 	if l.retries.waits(key) || l.table.Has(s, key) {
 		return
 	}
-	if !l.mayRefresh() {
+	if !l.mayRefresh(1) {
 		l.tell(l.opts.Hooks.Dropped, ctx, key, Event{Op: OpRefresh})
 		return
 	}
@@ -127,13 +128,13 @@ func (l *Loader[K, V]) refresh(ctx context.Context, s flight.Spot[K, ride[K, V]]
 	l.launch(f)
 }
 
-// mayRefresh takes one of MaxRefreshes. It never waits: the call that asks has
-// its answer already.
-func (l *Loader[K, V]) mayRefresh() bool {
+// mayRefresh takes one of MaxRefreshes, for the refresh of so many keys. It never
+// waits: the call that asks has its answer already.
+func (l *Loader[K, V]) mayRefresh(keys int) bool {
 	if l.refreshing.Add(1) <= int64(l.opts.MaxRefreshes) {
 		return true
 	}
 	l.refreshing.Add(-1)
-	l.counts.dropped.Add(1)
+	l.counts.dropped.Add(uint64(keys))
 	return false
 }

@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"sync"
+
+	"github.com/corralcache/corral/internal/flight"
 )
 
 // slots bound how many loads run at once. A load made inside a load uses that
@@ -66,6 +68,30 @@ func (t *ticket) grantLocked(s *slot) {
 	close(t.granted)
 }
 
+// takeSlot waits for the right of flights to load together: a patron's, or one of
+// MaxLoads. It returns false if ctx, theirs, ended first.
+func (l *Loader[K, V]) takeSlot(ctx context.Context, flights []*flight.Flight[K, ride[K, V]]) (held *slot, ok bool) {
+	if l.slots == nil {
+		return nil, true
+	}
+	for _, f := range flights {
+		f.Update(func(r *ride[K, V]) { held = l.slots.shareAny(r.patrons) })
+		if held != nil {
+			return held, true
+		}
+	}
+	t := l.slots.enqueue()
+	for _, f := range flights {
+		f.Update(func(r *ride[K, V]) {
+			for _, patron := range r.patrons { // who came meanwhile
+				l.slots.lend(t, patron)
+			}
+			r.ticket = t
+		})
+	}
+	return l.slots.wait(ctx, t)
+}
+
 // lend gives a ticket that still waits a share in a held slot.
 func (s *slots) lend(t *ticket, held *slot) {
 	s.mu.Lock()
@@ -87,6 +113,16 @@ func (s *slots) share(held *slot) bool {
 	}
 	held.refs++
 	return true
+}
+
+// shareAny takes a share in one of the slots; nil if all were given back.
+func (s *slots) shareAny(held []*slot) *slot {
+	for _, h := range held {
+		if s.share(h) {
+			return h
+		}
+	}
+	return nil
 }
 
 // wait waits until the ticket is granted or ctx ends, which gives it up.

@@ -137,39 +137,50 @@ func (l *Loader[K, V]) absent(took, ttl time.Duration) *Entry[V] {
 // Without keep the outcome is not written, but what an absent one leaves behind
 // is deleted. A flight without the lease that it needs writes nothing.
 func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, keep bool) {
-	r.source, r.op = SourceLoaded, OpCacheSet
-	if l.leaser != nil && r.lease == nil {
-		l.land(f, r, err)
-		return
+	writes := l.writes(&r, keep)
+	if writes {
+		r.pass = l.rest.allows()
 	}
-	if !keep {
-		if !r.entry.Absent || r.prev == nil && !r.blind {
-			l.land(f, r, err)
-			return
-		}
+	switch {
+	case !writes || r.pass == refused:
+		l.land(f, r, err)
+	case l.beginFill(f, r, err, flight.After(flight.Now(), l.opts.CacheTimeout)):
+		l.fill(f, r)
+	default:
+		l.rest.done(unknown, r.pass)
+	}
+}
+
+// writes says whether, and with what, a flight writes the cache.
+func (l *Loader[K, V]) writes(r *ride[K, V], keep bool) bool {
+	r.source, r.op = SourceLoaded, OpCacheSet
+	switch {
+	case l.leaser != nil && r.lease == nil:
+		return false
+	case !keep && (!r.entry.Absent || r.prev == nil && !r.blind):
+		return false
+	case !keep:
 		r.op = OpCacheDelete
 	}
-	if r.pass = l.rest.allows(); r.pass == refused {
-		l.land(f, r, err)
-		return
-	}
-	write, ok := f.Store(r, err, phaseDone, phaseStore, flight.After(flight.Now(), l.opts.CacheTimeout))
-	if write {
-		l.fill(f, r)
-		return
-	}
-	l.rest.done(unknown, r.pass)
-	if ok { // else Close was faster
+	return true
+}
+
+// beginFill publishes the outcome of a flight and begins its write. It returns
+// false for a flight that must not write, which is landed then.
+func (l *Loader[K, V]) beginFill(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, alarm int64) bool {
+	write, ok := f.Store(r, err, phaseDone, phaseStore, alarm)
+	if ok && !write { // else Close was faster
 		l.counts.discarded.Add(1)
 		l.tellFlight(l.opts.Hooks.Discarded, f, Event{Op: r.op})
 		f.Wake(false, nil)
-		l.ended(f)
+		l.ended(f, r)
 	}
+	return write
 }
 
 // fill writes the entry of a flight and wakes its waiters.
 func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
-	defer l.ended(f)
+	defer l.ended(f, r)
 	defer f.Remove()
 	put := Event{Op: r.op, Err: errExited} // unless the cache returns
 	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
@@ -193,15 +204,21 @@ func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r ride[K, V], put
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
 		l.judgeFlight(f, put, r.pass)
 	}
-	if r.lease != nil {
-		l.didFill(f, r, put.Err)
-	}
-	// Bare values cannot say that there is none: an absent entry deletes the key.
-	stored := put.Err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)
-	f.Wake(stored, func(r *ride[K, V]) { r.stored = stored })
-	if stored {
+	if l.wake(f, r, put.Err) {
 		if shown := l.settle(f.Values(0), f.Key()); shown.Err != nil {
 			l.judgeFlight(f, shown, usual) // the callers have their value
 		}
 	}
+}
+
+// wake wakes the waiters of a flight after its write, and reports whether the
+// cache holds the entry.
+func (l *Loader[K, V]) wake(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error) (stored bool) {
+	if r.lease != nil {
+		l.didFill(f, r, err)
+	}
+	// Bare values cannot say that there is none: an absent entry deletes the key.
+	stored = err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)
+	f.Wake(stored, func(r *ride[K, V]) { r.stored = stored })
+	return stored
 }

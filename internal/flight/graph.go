@@ -17,6 +17,7 @@ type node struct {
 type edge struct {
 	to   *node
 	next *edge
+	crew *Crew // of which to is the node; nil for a wait
 }
 
 var graph sync.Mutex
@@ -37,7 +38,7 @@ func (n *node) wait(on *node) bool {
 	if on.reachesLocked(n, nil) {
 		return false
 	}
-	n.waits = &edge{on, n.waits}
+	n.waits = &edge{to: on, next: n.waits}
 	return true
 }
 

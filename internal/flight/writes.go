@@ -45,27 +45,38 @@ func (f *Flight[K, V]) Stored() {
 // BeginWrite detaches the flight of key and waits for its turn to write. It
 // returns the cause if ctx ends first; otherwise EndWrite must follow.
 func (t *Table[K, V]) BeginWrite(ctx context.Context, at Spot[K, V], key K) error {
-	s := at.shard
 	for {
-		s.mu.Lock()
-		at.detachLocked(key)
-		turn, busy := s.writes.m[key]
-		if !busy {
-			s.beginLocked(key)
-			s.mu.Unlock()
+		turn, ok := t.TryWrite(at, key)
+		if ok {
 			return nil
 		}
-		if turn == nil {
-			turn = make(chan struct{})
-			s.writes.put(key, turn)
-		}
-		s.mu.Unlock()
 		select {
 		case <-turn:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// TryWrite detaches the flight of key and begins a write if none is under way:
+// then EndWrite must follow. Else it returns a channel that is closed when that
+// one ends. Who writes several keys at once waits for none while it has the turn
+// of another: two who want the same keys could otherwise wait for each other.
+func (t *Table[K, V]) TryWrite(at Spot[K, V], key K) (turn <-chan struct{}, ok bool) {
+	s := at.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at.detachLocked(key)
+	under, busy := s.writes.m[key]
+	if !busy {
+		s.beginLocked(key)
+		return nil, true
+	}
+	if under == nil {
+		under = make(chan struct{})
+		s.writes.put(key, under)
+	}
+	return under, false
 }
 
 // EndWrite ends a write. Flights that started meanwhile may have read what was
