@@ -395,6 +395,7 @@ func TestContract_C1_AFlightThatADeleteDetachedWhileItWaited(t *testing.T) {
 		if err := f.loader[1].Delete(t.Context(), "k"); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		start := time.Now()
 		if v, w := get(t, f.loader[1], "k", s.load), <-waiting; v != 2 || w != 2 {
 			t.Errorf("the call after Delete got %d, the one before it %d; want 2 and 2", v, w)
@@ -547,6 +548,25 @@ func TestContract_Lease_MaxLoads(t *testing.T) {
 		start := time.Now()
 		get(t, f.loader[1], "other", s.load)
 		wantTook(t, "a load of another key", start, time.Second)
+	})
+	bubble(t, "Lease/who waited loads in its turn", func(t *testing.T) {
+		f := newFleet(t, 2, corral.Options{TTL: time.Minute, MaxLoads: 1})
+		go func() {
+			_, _ = f.loader[0].GetOrLoad(t.Context(), "k", func(context.Context, string) (int, error) {
+				time.Sleep(time.Second)
+				return 0, errors.New("no")
+			})
+		}()
+		synctest.Wait()
+		s := source{took: 5 * time.Second}
+		go func() { _, _ = f.loader[1].GetOrLoad(t.Context(), "k", s.load) }()
+		synctest.Wait()
+		get(t, f.loader[1], "other", s.load)
+		time.Sleep(time.Minute)
+		s.wantLoads(t, 2)
+		if n := s.peak.Load(); n != 1 {
+			t.Errorf("%d loads at once, want 1", n)
+		}
 	})
 	bubble(t, "Lease/who waited needs no slot for what the other loaded", func(t *testing.T) {
 		f := newFleet(t, 2, corral.Options{TTL: time.Minute, MaxLoads: 1})
