@@ -39,7 +39,8 @@ func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K,
 	for {
 		if f.Detached() { // its callers had better share the flight of who came later
 			held.release()
-			l.land(f, ride[K, V]{again: true}, nil)
+			r.again = true
+			l.land(f, *r, nil)
 			return nil, false
 		}
 		asked := flight.Now()
