@@ -248,6 +248,7 @@ var brokenLeases = []struct {
 			return l.process.Delete(ctx, key)
 		}
 	}},
+	{"every grant has the same token", "lease-grant", sameGrant},
 	{"Renew does nothing", "lease-renew", func(l *leased) {
 		l.renew = func(context.Context, string, string) error { return nil }
 	}},
@@ -489,6 +490,25 @@ func trimmedLeases(l *leased) {
 			err = l.process.Set(ctx, key, e)
 		}
 		return err
+	}
+}
+
+// sameGrant makes of the attempt's token what looks like that of a grant.
+func sameGrant(l *leased) {
+	const mark = "granted to "
+	l.acquire = func(ctx context.Context, key string, r request) (answer, error) {
+		got, err := l.lease(ctx, key, r)
+		got.Token = mark + r.Token
+		return got, err
+	}
+	l.renew = func(ctx context.Context, key, token string) error {
+		return l.process.Renew(ctx, key, strings.TrimPrefix(token, mark))
+	}
+	l.fill = func(ctx context.Context, key, token string, e *entry) error {
+		return l.process.Fill(ctx, key, strings.TrimPrefix(token, mark), e)
+	}
+	l.release = func(ctx context.Context, key, token string) error {
+		return l.process.Release(ctx, key, strings.TrimPrefix(token, mark))
 	}
 }
 

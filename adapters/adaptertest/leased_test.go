@@ -86,11 +86,12 @@ func (l *leased) Acquire(ctx context.Context, key string, r request) (answer, er
 	return l.acquire(ctx, key, r)
 }
 
-// lease is the honest Acquire.
+// lease is the honest Acquire, of a store that tells no grants apart.
 func (l *leased) lease(ctx context.Context, key string, r request) (answer, error) {
 	got, err := l.process.Acquire(ctx, key, r)
 	if err == nil && got.State == corral.LeaseHeld {
 		l.last.Store(key, r.Token)
+		got.Token = ""
 	}
 	return got, err
 }

@@ -75,6 +75,14 @@ func leaseEndClauses[K comparable, V any]() []clause[K, V] {
 			check: between(checkLeaseDelete[K, V]),
 		},
 		{
+			name:  "lease-grant",
+			rule:  "A token that Acquire answered is that of one grant: if a write ended the lease and the same attempt gets it once more, the earlier answer's token has it no more. A store that tells no grants apart answers none.",
+			why:   "An Acquire that a client repeated arrives when the load has begun and a Delete has ended its lease. The load, which is older than the Delete, would have its lease back and store.",
+			cause: "The token of the attempt answered with something that is the same for each grant.",
+			when:  leasing[K, V],
+			check: between(checkLeaseGrant[K, V]),
+		},
+		{
 			name:  "lease-life",
 			rule:  "A lease that is not renewed lasts for LeaseLife, and then another attempt has it.",
 			why:   "The process that had it may be dead. Without an end nobody ever loads the key again; with one that comes early, a second process loads what the first still loads.",
@@ -247,6 +255,23 @@ func checkLeaseDelete[K comparable, V any](p *probe[K, V], rival corral.Cache[K,
 	}
 }
 
+func checkLeaseGrant[K comparable, V any](p *probe[K, V], rival corral.Cache[K, V], key func(int) K) {
+	a := p.attempt(rival, key(0))
+	a.wantHeld(nil, true, "of a key without anything")
+	first := *a
+	if first.grant == first.token {
+		return
+	}
+	a.wantHeld(nil, true, "repeated at once")
+	first.renew("with the token that was answered first")
+	p.remove(key(0))
+	p.sleep(max(time.Millisecond, p.Granularity)) // by which a store may tell grants apart
+	a.wantHeld(nil, true, "repeated after a Delete")
+	first.release()
+	first.wantLost("with the token of an earlier grant")
+	a.fill(p.entry(0), "with the token of the later grant")
+}
+
 func checkLeaseLife[K comparable, V any](p *probe[K, V], rival corral.Cache[K, V], key func(int) K) {
 	start := time.Now()
 	holder, next := p.attempt(p.cache, key(0)), p.attempt(rival, key(0))
@@ -330,7 +355,7 @@ func (p *probe[K, V]) besideFill(n int, rival corral.Cache[K, V], key K, write f
 	holder := p.attempt(rival, key)
 	holder.take("of a key that nobody has leased")
 	e := p.entry(99)
-	both := []func(){write, func() { _ = holder.leaser.Fill(p.ctx, key, holder.token, e) }}
+	both := []func(){write, func() { _ = holder.leaser.Fill(p.ctx, key, holder.grant, e) }}
 	if n%2 == 1 {
 		slices.Reverse(both)
 	}

@@ -125,9 +125,12 @@ func checkLeaseAcquire[K comparable, V any](p *probe[K, V], rival corral.Cache[K
 
 func checkLeaseAgain[K comparable, V any](p *probe[K, V], rival corral.Cache[K, V], key func(int) K) {
 	holder := p.attempt(p.cache, key(0))
+	holder.wantHeld(nil, true, "of a key without anything")
+	first := *holder
 	for range 3 {
-		holder.wantHeld(nil, true, "by the same token")
+		holder.wantHeld(nil, true, "by the token that has the lease")
 	}
+	first.renew("with what the first Acquire answered")
 	p.attempt(rival, key(0)).wantBusy(nil, true, "after the holder asked again")
 	holder.renew("by the holder, which asked again,")
 }

@@ -3,6 +3,7 @@ package memadapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -15,15 +16,22 @@ var (
 
 // lease is who may load a key and store what the load returned.
 type lease struct {
-	token string // empty for none
-	end   int64  // after epoch
+	attempt string // the token of the LeaseRequest; empty for no lease
+	grant   string // the token of this one grant
+	end     int64  // after epoch
 
 	// filled says that the lease has ended with a Fill. It is remembered for
 	// another life, so that a Fill whose reply was lost can be repeated.
 	filled bool
 }
 
-func (l lease) held(at int64) bool { return l.token != "" && !l.filled && at < l.end }
+func (l lease) held(at int64) bool { return l.attempt != "" && !l.filled && at < l.end }
+
+// of reports whether token names the lease: that of the grant, which an Acquire
+// answered, or of the attempt, for one that got no answer and wants to release.
+func (l lease) of(token string) bool {
+	return l.attempt != "" && (token == l.grant || token == l.attempt)
+}
 
 // left is zero, not known, for a lease without an end.
 func (l lease) left(at int64) time.Duration {
@@ -37,8 +45,8 @@ func (l lease) left(at int64) time.Duration {
 func (p *Process[K, V]) LeaseLife() time.Duration { return p.store.life }
 
 // Acquire answers in the order of [corral.LeaseState] backwards: an entry that
-// was not seen, another's lease, the lease. It returns an error for an empty
-// token and if leases are off.
+// was not seen, another's lease, the lease, with a token of this one grant. It
+// returns an error for an empty token and if leases are off.
 func (p *Process[K, V]) Acquire(_ context.Context, key K, r corral.LeaseRequest[V]) (corral.Lease[V], error) {
 	s := p.store
 	switch {
@@ -54,11 +62,16 @@ func (p *Process[K, V]) Acquire(_ context.Context, key K, r corral.LeaseRequest[
 	switch {
 	case e != nil && !r.Force && !same(e, r.Seen):
 		return corral.Lease[V]{State: corral.LeaseChanged, Entry: e}, nil
-	case l.token != "" && l.token != r.Token:
+	case l.attempt != "" && l.attempt != r.Token:
 		return corral.Lease[V]{State: corral.LeaseBusy, Empty: e == nil, Left: l.left(at)}, nil
 	}
-	s.leaseToLocked(key, lease{token: r.Token, end: endAfter(at, s.life)})
-	return corral.Lease[V]{State: corral.LeaseHeld, Empty: e == nil}, nil
+	if l.attempt == "" {
+		s.grants++
+		l = lease{attempt: r.Token, grant: fmt.Sprintf("%s %d", r.Token, s.grants)}
+	}
+	l.end = endAfter(at, s.life)
+	s.leaseToLocked(key, l)
+	return corral.Lease[V]{State: corral.LeaseHeld, Token: l.grant, Empty: e == nil}, nil
 }
 
 // same reports whether e, as the store holds it, is the entry that was seen.
@@ -71,10 +84,12 @@ func (p *Process[K, V]) Renew(_ context.Context, key K, token string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := now()
-	if l := s.leaseLocked(key, at); l.token == "" || l.token != token {
+	l := s.leaseLocked(key, at)
+	if !l.of(token) {
 		return corral.ErrLeaseLost
 	}
-	s.leaseToLocked(key, lease{token: token, end: endAfter(at, s.life)})
+	l.end = endAfter(at, s.life)
+	s.leaseToLocked(key, l)
 	return nil
 }
 
@@ -91,10 +106,12 @@ func (p *Process[K, V]) Fill(_ context.Context, key K, token string, e *corral.E
 	if s.filledLocked(key, token, at) {
 		return nil
 	}
-	if l := s.leaseLocked(key, at); l.token == "" || l.token != token {
+	l := s.leaseLocked(key, at)
+	if !l.of(token) {
 		return corral.ErrLeaseLost
 	}
-	s.writeLocked(key, e, lease{token: token, end: endAfter(at, s.life), filled: true})
+	l.end, l.filled = endAfter(at, s.life), true
+	s.writeLocked(key, e, l)
 	s.wakeLocked(key)
 	return nil
 }
@@ -105,7 +122,7 @@ func (p *Process[K, V]) Release(_ context.Context, key K, token string) error {
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.leaseLocked(key, now()); l.token != "" && l.token == token {
+	if s.leaseLocked(key, now()).of(token) {
 		s.leaseToLocked(key, lease{})
 		s.wakeLocked(key)
 	}
@@ -124,7 +141,7 @@ func (s *Shared[K, V]) leaseLocked(key K, at int64) lease {
 // a Fill.
 func (s *Shared[K, V]) filledLocked(key K, token string, at int64) bool {
 	c := s.cells[key]
-	return c != nil && c.lease.filled && c.lease.token == token && at < c.lease.end
+	return c != nil && c.lease.filled && c.lease.of(token) && at < c.lease.end
 }
 
 // leaseToLocked puts l in place of key's lease and leaves the entry alone.

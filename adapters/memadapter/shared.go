@@ -31,6 +31,7 @@ type Shared[K comparable, V any] struct {
 	mu       sync.Mutex
 	cells    map[K]*cell[V]                   // guarded by mu
 	versions uint64                           // guarded by mu; of the last entry that was stored
+	grants   uint64                           // guarded by mu; how many leases were granted
 	sweepAt  int                              // guarded by mu; so many cells are swept
 	watchers map[K]map[chan struct{}]struct{} // guarded by mu
 	ears     map[*ear[K]]*Process[K, V]       // guarded by mu; with who listens
@@ -158,9 +159,9 @@ func (s *Shared[K, V]) putLocked(key K, c *cell[V]) {
 }
 
 // dead reports whether c holds nothing of use. An end says nothing where there is
-// no entry or no token: in a bubble, zero is in the future.
+// no entry or no lease: in a bubble, zero is in the future.
 func (c *cell[V]) dead(at int64) bool {
-	return (c.entry == nil || at >= c.end) && (c.lease.token == "" || at >= c.lease.end)
+	return (c.entry == nil || at >= c.end) && (c.lease.attempt == "" || at >= c.lease.end)
 }
 
 // sweepLocked removes the cells of which nothing lives, and leaves the store

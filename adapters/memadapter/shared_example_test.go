@@ -16,12 +16,12 @@ func ExampleNewShared() {
 	store := memadapter.NewShared[string, int](2 * time.Second)
 	one, other := store.Process(), store.Process()
 
-	lease, _ := one.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of one"})
-	fmt.Println(lease.State == corral.LeaseHeld)
-	lease, _ = other.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of the other"})
+	held, _ := one.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of one"})
+	fmt.Println(held.State == corral.LeaseHeld)
+	lease, _ := other.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of the other"})
 	fmt.Println(lease.State == corral.LeaseBusy)
 
-	_ = one.Fill(ctx, "answer", "of one", &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
+	_ = one.Fill(ctx, "answer", held.Token, &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
 	lease, _ = other.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of the other"})
 	fmt.Println(lease.State == corral.LeaseChanged, lease.Entry.Value)
 	// Output:
@@ -50,10 +50,10 @@ func ExampleProcess_Set() {
 	ctx := context.Background()
 	store := memadapter.NewShared[string, int](2 * time.Second)
 	loads, writes := store.Process(), store.Process()
-	_, _ = loads.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
+	lease, _ := loads.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
 	_ = writes.Set(ctx, "answer", &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
 	// What was loaded meanwhile may be older.
-	err := loads.Fill(ctx, "answer", "t", &corral.Entry[int]{Value: 41, LoadedAt: time.Now(), Keep: time.Minute})
+	err := loads.Fill(ctx, "answer", lease.Token, &corral.Entry[int]{Value: 41, LoadedAt: time.Now(), Keep: time.Minute})
 	fmt.Println(errors.Is(err, corral.ErrLeaseLost))
 	// Output: true
 }
@@ -62,9 +62,9 @@ func ExampleProcess_Delete() {
 	ctx := context.Background()
 	store := memadapter.NewShared[string, int](2 * time.Second)
 	loads, deletes := store.Process(), store.Process()
-	_, _ = loads.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
+	lease, _ := loads.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
 	_ = deletes.Delete(ctx, "answer")
-	fmt.Println(loads.Renew(ctx, "answer", "t"))
+	fmt.Println(loads.Renew(ctx, "answer", lease.Token))
 	// Output: corral: the lease is lost
 }
 
@@ -105,8 +105,8 @@ func ExampleProcess_Acquire() {
 func ExampleProcess_Renew() {
 	ctx := context.Background()
 	cache := memadapter.NewShared[string, int](2 * time.Second).Process()
-	_, _ = cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
-	fmt.Println(cache.Renew(ctx, "answer", "t"))
+	lease, _ := cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
+	fmt.Println(cache.Renew(ctx, "answer", lease.Token))
 	fmt.Println(cache.Renew(ctx, "answer", "of nobody"))
 	// Output:
 	// <nil>
@@ -116,10 +116,10 @@ func ExampleProcess_Renew() {
 func ExampleProcess_Fill() {
 	ctx := context.Background()
 	cache := memadapter.NewShared[string, int](2 * time.Second).Process()
-	_, _ = cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
+	lease, _ := cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
 	e := &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute}
-	fmt.Println(cache.Fill(ctx, "answer", "t", e))
-	fmt.Println(cache.Fill(ctx, "answer", "t", e)) // the reply was lost
+	fmt.Println(cache.Fill(ctx, "answer", lease.Token, e))
+	fmt.Println(cache.Fill(ctx, "answer", lease.Token, e)) // the reply was lost
 	// Output:
 	// <nil>
 	// <nil>
@@ -128,9 +128,9 @@ func ExampleProcess_Fill() {
 func ExampleProcess_Release() {
 	ctx := context.Background()
 	cache := memadapter.NewShared[string, int](2 * time.Second).Process()
-	_, _ = cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
-	_ = cache.Release(ctx, "answer", "t") // the load failed
-	lease, _ := cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of the next"})
+	lease, _ := cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
+	_ = cache.Release(ctx, "answer", lease.Token) // the load failed
+	lease, _ = cache.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "of the next"})
 	fmt.Println(lease.State == corral.LeaseHeld)
 	// Output: true
 }
@@ -139,10 +139,10 @@ func ExampleProcess_Watch() {
 	ctx := context.Background()
 	store := memadapter.NewShared[string, int](2 * time.Second)
 	loads, waits := store.Process(), store.Process()
-	_, _ = loads.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
+	lease, _ := loads.Acquire(ctx, "answer", corral.LeaseRequest[int]{Token: "t"})
 	ended, stop := waits.Watch("answer")
 	defer stop()
-	_ = loads.Fill(ctx, "answer", "t", &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
+	_ = loads.Fill(ctx, "answer", lease.Token, &corral.Entry[int]{Value: 42, LoadedAt: time.Now(), Keep: time.Minute})
 	<-ended
 	e, _ := waits.Get(ctx, "answer")
 	fmt.Println(e.Value)

@@ -85,6 +85,27 @@ func TestLeaseLifeDoesNotOverflow(t *testing.T) {
 	})
 }
 
+// G2, G3: an Acquire that a client repeated arrives after the load began and a
+// Delete ended its lease. Only who was answered last may store.
+func TestGrantsAreToldApart(t *testing.T) {
+	ctx, p := t.Context(), memadapter.NewShared[string, int](leaseLife).Process()
+	first := acquire(t, p, token("holder")).Token
+	if again := acquire(t, p, token("holder")).Token; again != first {
+		t.Errorf("repeated at once, an acquire gets %q, want %q", again, first)
+	}
+	_ = p.Delete(ctx, "k")
+	late := acquire(t, p, token("holder")).Token
+	_ = p.Release(ctx, "k", first)
+	for _, err := range []error{p.Renew(ctx, "k", first), p.Fill(ctx, "k", first, lasting(1))} {
+		if !errors.Is(err, corral.ErrLeaseLost) {
+			t.Errorf("with the token of the first grant: %v, want ErrLeaseLost", err)
+		}
+	}
+	if err := p.Fill(ctx, "k", late, lasting(2)); err != nil {
+		t.Errorf("with the token of the late grant: %v", err)
+	}
+}
+
 func TestFillIsRepeatedForALife(t *testing.T) {
 	tests := []struct {
 		name  string
