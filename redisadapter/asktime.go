@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// timer asks a server for the time, in the round trip of other commands. The zero
-// timer asks for none.
+// timer asks a server for the time, in the round trip of other commands. One
+// without a clock asks for none.
 type timer struct {
 	client redis.UniversalClient
 	clock  *clock

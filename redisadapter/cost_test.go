@@ -1,11 +1,14 @@
 package redisadapter_test
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/redisadapter"
 )
 
@@ -115,6 +118,58 @@ func rides(t *testing.T, opts redisadapter.Options[int, User], steps []ride) {
 			must(t, step.do(t.Context(), c))
 			if got := seen.take(); got != step.want {
 				t.Errorf("step %d sent %q, want %q", i, got, step.want)
+			}
+		}
+	})
+}
+
+// What each call costs: one round trip, and what the server does in it.
+func TestRoundTrips(t *testing.T) {
+	bothKinds(t, func(t *testing.T, c *leased) {
+		ctx, plain := t.Context(), c.value == "users:42"
+		var seen *corral.Entry[User]
+		read := func() (err error) {
+			seen, err = c.Get(ctx, 42)
+			return err
+		}
+		acquire := func(token string) func() error {
+			return func() error {
+				_, err := c.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: token, Seen: seen})
+				return err
+			}
+		}
+		for _, call := range leaseCalls(c) { // the server knows the scripts, and the cache the time
+			_ = call(ctx)
+		}
+		must(t, c.Delete(ctx, 42))
+		must(t, read())
+		commands := spyOn(c.m)
+		c.wire.Delay(time.Millisecond)
+		for _, step := range []struct {
+			name  string
+			call  func() error
+			want  string
+			plain string // if another, but for TIME
+		}{
+			{"a miss reads", read, "GET", "PTTL GET"},
+			{"acquires", acquire("a"), "EVALSHA TIME TYPE EXISTS TYPE SET", ""},
+			{"is renewed", func() error { return c.Renew(ctx, 42, "a") }, "EVALSHA TIME TYPE GET PEXPIRE", ""},
+			{"and fills", func() error { return c.Fill(ctx, 42, "a", entry("Ann")) }, "EVALSHA TIME TYPE GET PUBLISH SET DEL", ""},
+			{"another finds it", acquire("b"), "EVALSHA TIME TYPE GETRANGE GETRANGE GET", "EVALSHA TYPE PTTL GET"},
+			{"a hit, stale or not", read, "GET", "PTTL GET"},
+			{"is refreshed", acquire("b"), "EVALSHA TIME TYPE GETRANGE GETRANGE EXISTS TYPE SET", "EVALSHA TYPE PTTL EXISTS TYPE SET"},
+			{"in vain", func() error { return c.Release(ctx, 42, "b") }, "EVALSHA TIME TYPE GET PUBLISH DEL", ""},
+			{"a Set", func() error { return c.Set(ctx, 42, entry("Ann")) }, "EVALSHA TIME EXISTS PUBLISH SET DEL", ""},
+			{"a Delete", func() error { return c.Delete(ctx, 42) }, "EVALSHA TIME EXISTS PUBLISH DEL DEL", ""},
+		} {
+			want := step.want
+			if plain {
+				want = strings.Replace(cmp.Or(step.plain, want), " TIME", "", 1) // bare values need no clock
+			}
+			start := time.Now()
+			must(t, step.call())
+			if got, took := commands.take(), time.Since(start); got != want || took != time.Millisecond {
+				t.Errorf("%s: %v for %q, want one round trip of 1ms for %q", step.name, took, got, want)
 			}
 		}
 	})

@@ -34,20 +34,21 @@ func failed(command string, err error) error {
 func failedScript(err error) error {
 	f := &failure{command: "EVALSHA", cause: err}
 	if forbidden(err) {
-		f.advice = " (leases need EVALSHA, EVAL and the commands that the scripts call; " +
-			"with Options.NoLease all else works, and each process loads for itself)"
+		f.advice = " (leases need EVALSHA, EVAL, the commands that the scripts call, and the prefix's channels; " +
+			"with Options.NoLease the cache does without, and each process loads for itself)"
 	}
 	return f
 }
 
 // unknown reports whether err says that the server has no such command.
-func unknown(err error) bool { return redis.HasErrorPrefix(err, "ERR unknown command") }
+func unknown(err error) bool { return redis.HasErrorPrefix(err, "unknown command") }
 
 // forbidden reports whether err says that the server has no such command, or not
-// for this user. About what a script calls, Redis 7.0 says so in other words.
+// for this user. Of what a script calls each release says so in its own words.
 func forbidden(err error) bool {
-	return redis.HasErrorPrefix(err, "NOPERM") || unknown(err) ||
-		redis.HasErrorPrefix(err, "ERR ACL failure in script")
+	return unknown(err) || redis.HasErrorPrefix(err, "NOPERM") ||
+		redis.HasErrorPrefix(err, "The user executing the script") ||
+		redis.HasErrorPrefix(err, "ACL failure in script")
 }
 
 // Error says which command failed, and with what.

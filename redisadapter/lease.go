@@ -78,7 +78,7 @@ func (s *server[K]) renew(ctx context.Context, p place, token string) error {
 		return err
 	}
 	a, err := s.call(ctx, scriptRenew, p, token, inMillis(s.leases.life))
-	return lost(a, err)
+	return done(a, err)
 }
 
 // release ends the lease if token has it.
@@ -86,8 +86,8 @@ func (s *server[K]) release(ctx context.Context, p place, token string) error {
 	if err := s.leases.check(token); err != nil {
 		return err
 	}
-	_, err := s.call(ctx, scriptRelease, p, token, s.news.ended, p.text)
-	return err
+	a, err := s.call(ctx, scriptRelease, p, token, s.news.ended, p.text)
+	return done(a, err)
 }
 
 // fill writes what was sealed, and ends the lease, if token has it. See
@@ -97,14 +97,15 @@ func (s *server[K]) fill(ctx context.Context, p place, token string, data []byte
 		return refused
 	}
 	a, err := s.call(ctx, scriptFill, p, token, s.news.ended, p.text, inMillis(life), data)
-	if err = lost(a, err); err != nil {
+	if err = done(a, err); err != nil {
 		return err
 	}
 	return refused
 }
 
-// lost returns the error of a script that does nothing without the lease.
-func lost(a answer, err error) error {
+// done returns the error of a script that does one thing or, without the lease,
+// nothing.
+func done(a answer, err error) error {
 	switch {
 	case err != nil:
 		return err

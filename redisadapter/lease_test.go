@@ -10,12 +10,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/redistest"
 )
 
 // leased is a cache of either kind with what a test needs to know of its server.
 type leased struct {
 	leaseCache
 	m      *miniredis.Miniredis
+	wire   *redistest.Wire
 	client *redis.Client
 	value  string // the server's key of key 42
 	lease  string
@@ -31,9 +33,9 @@ func bothKinds(t *testing.T, test func(t *testing.T, c *leased)) {
 	for _, kind := range []string{"New", "Plain"} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, _, client := mini(t)
+				m, wire, client := mini(t)
 				c := leasedOver(client, kind)
-				c.m = m
+				c.m, c.wire = m, wire
 				test(t, c)
 			})
 		})

@@ -45,6 +45,7 @@ func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]
 			parse:   parser(opts.ParseKey, opts.Key != nil),
 			leaseOf: plainLease,
 			fault:   firstError(checkClient(client, "Plain"), opts.check()),
+			timer:   timer{client: client},
 			leases:  opts.leases(),
 			news:    newNews(opts.Prefix, "plain-"),
 		},

@@ -27,18 +27,41 @@ func (s *server[K]) store(ctx context.Context, p place, data []byte, life time.D
 // ends the lease, and other processes hear of both.
 func (s *server[K]) put(ctx context.Context, p place, data []byte, life time.Duration) error {
 	if s.leases.off {
-		return s.putBare(ctx, p, data, life)
+		return s.putValue(ctx, p, data, life)
 	}
-	_, err := s.call(ctx, scriptWrite, p,
+	a, err := s.call(ctx, scriptWrite, p,
 		s.news.ended, p.text, s.news.written, s.news.message(p), inMillis(life), data)
-	return err
+	if redis.HasErrorPrefix(err, "TRYAGAIN") {
+		return s.putInSteps(ctx, p, data, life)
+	}
+	return done(a, err)
 }
 
-// putBare writes without a script. The announcement comes second: whoever hears
-// of it must not find the old value. A server that has no PUBLISH has nobody who
-// could hear.
-func (s *server[K]) putBare(ctx context.Context, p place, data []byte, life time.Duration) error {
+// putInSteps is put for a hash slot that is moving to another node of a Cluster:
+// of the two keys that a script has one may be there already, so none can run.
+//
+// The lease is ended on both sides of the write. What was being loaded when it
+// began cannot be stored after it; what began in between may be older than the
+// value, which is the second reason.
+func (s *server[K]) putInSteps(ctx context.Context, p place, data []byte, life time.Duration) error {
+	lease := s.leaseOf(p.name)
+	if err := s.del(ctx, lease); err != nil {
+		return err
+	}
 	if err := s.putValue(ctx, p, data, life); err != nil {
+		return err
+	}
+	if err := s.del(ctx, lease); err != nil {
+		return err
+	}
+	return failed("PUBLISH", s.client.Publish(ctx, s.news.ended, p.text).Err())
+}
+
+// putValue writes the value and then announces it, not before: whoever hears of
+// it must not find the old one. A server that has no PUBLISH has nobody who could
+// hear.
+func (s *server[K]) putValue(ctx context.Context, p place, data []byte, life time.Duration) error {
+	if err := s.set(ctx, p, data, life); err != nil {
 		return err
 	}
 	err := s.client.Publish(ctx, s.news.written, s.news.message(p)).Err()
@@ -48,11 +71,15 @@ func (s *server[K]) putBare(ctx context.Context, p place, data []byte, life time
 	return failed("PUBLISH", err)
 }
 
-func (s *server[K]) putValue(ctx context.Context, p place, data []byte, life time.Duration) error {
+func (s *server[K]) set(ctx context.Context, p place, data []byte, life time.Duration) error {
 	if life == 0 {
-		return failed("DEL", s.client.Del(ctx, p.name).Err())
+		return s.del(ctx, p.name)
 	}
 	return failed("SET", run(ctx, s.timer, true, func(r redis.Cmdable) *redis.StatusCmd {
 		return r.Set(ctx, p.name, data, px(life))
 	}).Err())
+}
+
+func (s *server[K]) del(ctx context.Context, name string) error {
+	return failed("DEL", s.client.Del(ctx, name).Err())
 }
