@@ -2,6 +2,8 @@ package redisadapter_test
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -169,4 +171,183 @@ func ExamplePlainCache_Far() {
 	names := redisadapter.Plain(nil, redisadapter.Options[int, string]{})
 	fmt.Println(names.Far())
 	// Output: true
+}
+
+// Leases last two seconds unless they are renewed or Options.Lease says otherwise.
+func ExampleCache_LeaseLife() {
+	client, closeAll := connect()
+	defer closeAll()
+	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users"})
+	alone := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users", NoLease: true})
+	fmt.Println(users.LeaseLife(), alone.LeaseLife())
+	// Output: 2s 0s
+}
+
+// Of two who miss a key, one gets its lease and loads.
+func ExampleCache_Acquire() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users"})
+	first, err := users.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: rand.Text()})
+	fmt.Println(first.State == corral.LeaseHeld, err)
+	second, err := users.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: rand.Text()})
+	fmt.Println(second.State == corral.LeaseBusy, second.Left > time.Second, err)
+	// Output:
+	// true <nil>
+	// true true <nil>
+}
+
+// A load that takes longer than the lease renews it.
+func ExampleCache_Renew() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users"})
+	fmt.Println(errors.Is(users.Renew(ctx, 42, "nobody's"), corral.ErrLeaseLost))
+	// Output: true
+}
+
+// What was loaded before a Delete is not stored after it.
+func ExampleCache_Fill() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users"})
+	token := rand.Text()
+	_, _ = users.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: token})
+	old := &corral.Entry[User]{Value: User{Name: "Ann"}, LoadedAt: time.Now(), Keep: time.Hour}
+	_ = users.Delete(ctx, 42) // in any process
+	fmt.Println(errors.Is(users.Fill(ctx, 42, token, old), corral.ErrLeaseLost))
+	// Output: true
+}
+
+func ExampleCache_Release() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users"})
+	_, _ = users.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: "mine"})
+	fmt.Println(users.Release(ctx, 42, "not mine"), client.Exists(ctx, "users:{42}:lease").Val())
+	fmt.Println(users.Release(ctx, 42, "mine"), client.Exists(ctx, "users:{42}:lease").Val())
+	// Output:
+	// <nil> 1
+	// <nil> 0
+}
+
+func ExampleCache_Watch() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users"})
+	_, _ = users.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: "first"})
+
+	ended, stop := users.Watch(42)
+	defer stop()
+	<-ended // the subscription began: the lease may have ended before
+	_ = users.Release(ctx, 42, "first")
+	<-ended
+	l, err := users.Acquire(ctx, 42, corral.LeaseRequest[User]{Token: "second"})
+	fmt.Println(l.State == corral.LeaseHeld, err)
+	// Output: true <nil>
+}
+
+// A near cache drops what other processes write.
+func ExampleCache_Listen() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx, cancel := context.WithCancel(context.Background())
+	opts := redisadapter.Options[int, User]{Prefix: "users"}
+	here, there := redisadapter.New(client, opts), redisadapter.New(client, opts)
+
+	err := here.Listen(ctx, func(keys ...int) {
+		if len(keys) == 0 { // it hears: what was written until now it has not heard of
+			_ = there.Delete(ctx, 42)
+			return
+		}
+		fmt.Println("another process wrote", keys)
+		cancel()
+	})
+	fmt.Println(err)
+	// Output:
+	// another process wrote [42]
+	// context canceled
+}
+
+func ExamplePlainCache_LeaseLife() {
+	names := redisadapter.Plain(nil, redisadapter.Options[int, string]{Lease: time.Minute})
+	fmt.Println(names.LeaseLife())
+	// Output: 1m0s
+}
+
+// A value that somebody stored since is returned in place of the lease.
+func ExamplePlainCache_Acquire() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	client.Set(ctx, "name:42", "Ann", time.Hour)
+	names := redisadapter.Plain(client, redisadapter.Options[int, string]{Prefix: "name:"})
+	l, err := names.Acquire(ctx, 42, corral.LeaseRequest[string]{Token: rand.Text()})
+	fmt.Println(l.State == corral.LeaseChanged, l.Entry.Value, err)
+	// Output: true Ann <nil>
+}
+
+func ExamplePlainCache_Renew() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	names := redisadapter.Plain(client, redisadapter.Options[int, string]{Prefix: "name:"})
+	_, _ = names.Acquire(ctx, 42, corral.LeaseRequest[string]{Token: "mine"})
+	fmt.Println(names.Renew(ctx, 42, "mine"))
+	// Output: <nil>
+}
+
+// The lease's key is beside the value's, in the same hash slot.
+func ExamplePlainCache_Fill() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	names := redisadapter.Plain(client, redisadapter.Options[int, string]{Prefix: "name:"})
+	_, _ = names.Acquire(ctx, 42, corral.LeaseRequest[string]{Token: "mine"})
+	fmt.Println(client.Keys(ctx, "*").Val())
+	fmt.Println(names.Fill(ctx, 42, "mine", &corral.Entry[string]{Value: "Ann", LoadedAt: time.Now(), Keep: time.Hour}))
+	fmt.Println(client.Keys(ctx, "*").Val())
+	// Output:
+	// [corral{name:42}]
+	// <nil>
+	// [name:42]
+}
+
+func ExamplePlainCache_Release() {
+	client, closeAll := connect()
+	defer closeAll()
+	names := redisadapter.Plain(client, redisadapter.Options[int, string]{Prefix: "name:"})
+	fmt.Println(names.Release(context.Background(), 42, "not mine"))
+	// Output: <nil>
+}
+
+func ExamplePlainCache_Watch() {
+	client, closeAll := connect()
+	defer closeAll()
+	names := redisadapter.Plain(client, redisadapter.Options[int, string]{Prefix: "name:"})
+	ended, stop := names.Watch(42)
+	defer stop()
+	<-ended
+	fmt.Println("ask Acquire again")
+	// Output: ask Acquire again
+}
+
+// Keys that are no text need the way back.
+func ExamplePlainCache_Listen() {
+	type point struct{ x, y int }
+	client, closeAll := connect()
+	defer closeAll()
+	tiles := redisadapter.Plain(client, redisadapter.Options[point, []byte]{
+		Prefix: "tile:",
+		Key:    func(p point) string { return fmt.Sprintf("%d,%d", p.x, p.y) },
+	})
+	err := tiles.Listen(context.Background(), func(...point) {})
+	var fault *corral.OptionError
+	fmt.Println(errors.As(err, &fault), fault.Field)
+	// Output: true redisadapter.Options.ParseKey
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -120,6 +121,9 @@ func TestCheckNamesWhatCannotWork(t *testing.T) {
 	}
 	negative := options(func(o *redisadapter.Options[int, User]) { o.MaxValueBytes = -1 })
 	huge := options(func(o *redisadapter.Options[int, User]) { o.MaxValueBytes = 512<<20 + 1 })
+	short := options(func(o *redisadapter.Options[int, User]) { o.Lease = 10*time.Millisecond - 1 })
+	long := options(func(o *redisadapter.Options[int, User]) { o.Lease = time.Hour + 1 })
+	past := options(func(o *redisadapter.Options[int, User]) { o.Lease = -time.Second })
 	braced := options(func(o *redisadapter.Options[int, User]) { o.Prefix = "a{b" })
 	for _, c := range []struct {
 		name  string
@@ -134,6 +138,9 @@ func TestCheckNamesWhatCannotWork(t *testing.T) {
 		{"a plain float key", redisadapter.Plain(client, redisadapter.Options[float64, User]{}), "the key is a float64"},
 		{"a negative bound", redisadapter.New(client, negative), "MaxValueBytes is -1: must be from 0"},
 		{"a huge bound", redisadapter.Plain(client, huge), "to 536870912"},
+		{"a short lease", redisadapter.New(client, short), "Options.Lease is 9.999999ms: must be 0 (2s), or from 10ms to 1h0m0s"},
+		{"a long lease", redisadapter.Plain(client, long), "Options.Lease is 1h0m0.000000001s: must be"},
+		{"a negative lease", redisadapter.New(client, past), "Options.Lease is -1s: must be"},
 		{"a brace in the prefix", redisadapter.New(client, braced), `Prefix is "a{b": must hold no brace`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
