@@ -14,13 +14,17 @@ type token uint8
 // grants this is: the server's time stands for that.
 type lease struct {
 	token token
-	stamp uint8 // from 1; 0 stands for any, in a release
+	stamp uint8 // from 1; 0 for any, to one who was told of none
 }
 
 // shelf is what the server holds for a key.
 type shelf struct {
 	stored version
 	lease  lease
+}
+
+func (s shelf) has(l lease) bool {
+	return s.lease == l || l.stamp == 0 && s.lease.token == l.token
 }
 
 // answer is what a script answers.
@@ -58,14 +62,14 @@ var rightScripts = scripts{
 		return s, held
 	},
 	renew: func(s shelf, l lease) (shelf, answer) {
-		if s.lease != l {
+		if !s.has(l) {
 			return s, lost
 		}
 		return s, done
 	},
 	fill: func(s shelf, l lease, v version) (shelf, answer) {
 		switch {
-		case s.lease == l:
+		case s.has(l):
 			return shelf{stored: v}, done
 		case s.stored == v: // the answer to the first try was lost
 			return s, done
@@ -73,7 +77,7 @@ var rightScripts = scripts{
 		return s, lost
 	},
 	release: func(s shelf, l lease) shelf {
-		if s.lease == l || l.stamp == 0 && s.lease.token == l.token {
+		if s.has(l) {
 			s.lease = lease{}
 		}
 		return s
