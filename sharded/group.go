@@ -24,7 +24,10 @@ type Options[K comparable] struct {
 	Shard func(K) uint64
 
 	// Timeout is how long a load may run before its callers get
-	// [ErrLoadTimeout]; the context that it was given ends then. Zero is 30 s.
+	// [ErrLoadTimeout]; the context that it was given ends then. Zero is 30 s. Of a
+	// second or more it is exact for a load that starts alone. Where more than 15
+	// start within a millisecond, it may end a millisecond early, and 50 ms if the
+	// process is so short of processors that its timers are as late.
 	Timeout time.Duration
 
 	// CancelAbandoned cancels the context of a load once every caller has left
@@ -38,7 +41,7 @@ const defaultTimeout = 30 * time.Second
 
 // Flight tells of a load that is running.
 type Flight struct {
-	Since   time.Time // when it started
+	Since   time.Time // when it started, as exact as [Options].Timeout
 	Waiters int       // callers that wait for it, the one that started it included
 }
 
@@ -77,6 +80,7 @@ func NewGroup[K comparable, V any](opts Options[K]) *Group[K, V] {
 			CancelAbandoned: opts.CancelAbandoned,
 			First:           timeout,
 			Deadline:        true,
+			Rough:           true,
 			Alarm:           timedOut[K, V],
 		}),
 	}
@@ -118,7 +122,11 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 		}
 		f, role, _ := g.table.Join(ctx, s, key, v, false, wait)
 		if role == flight.Leader && !wait {
-			f.Inside(ctx, func() { v, err = call(f, fn) })
+			if flight.Nested(ctx) {
+				v, err = callInside(ctx, f, fn)
+			} else {
+				v, err = call(f, fn)
+			}
 			return f.Finish(v, err)
 		}
 		if role == flight.Leader {
@@ -175,6 +183,12 @@ func call[K comparable, V any](f *flight.Flight[K, V], fn func(context.Context) 
 		err = ErrLoadTimeout
 	}
 	f.Context().End()
+	return v, err
+}
+
+// callInside is call for a ctx that was made inside another load.
+func callInside[K comparable, V any](ctx context.Context, f *flight.Flight[K, V], fn func(context.Context) (V, error)) (v V, err error) {
+	f.Inside(ctx, func() { v, err = call(f, fn) })
 	return v, err
 }
 

@@ -13,9 +13,7 @@ import (
 
 // loadContext returns a context as a load gets it whose caller's context is ctx.
 func loadContext(ctx context.Context, deadline int64) *LoadContext {
-	c := &LoadContext{Context: Context{values: ctx}}
-	c.deadline.Store(deadline)
-	return c
+	return &LoadContext{Context: Context{deadline: deadline, values: ctx}}
 }
 
 func TestContextHasTheValuesAndNotTheEnd(t *testing.T) {

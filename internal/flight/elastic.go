@@ -19,6 +19,9 @@ func (e *elastic[K, E]) put(key K, value E) {
 }
 
 func (e *elastic[K, E]) drop(key K) {
+	if len(e.m) == 0 {
+		return
+	}
 	delete(e.m, key)
 	if e.peak > spare && len(e.m) <= e.peak/8 {
 		e.shrink()

@@ -17,12 +17,17 @@ type Flight[K comparable, V any] struct {
 	done chan struct{}
 
 	// guarded by shard.mu; value and err do not change once done is closed
-	value      V
-	err        error
-	alarm      int64
-	notify     *notice
-	next       *Flight[K, V] // in its chain
-	hash       uint32        // not changed
+	value  V
+	err    error
+	alarm  int64
+	notify *notice
+	next   *Flight[K, V] // in its chain
+	hash   uint32        // not changed
+	state
+}
+
+// state is what a flight's shard guards of it beside pointers.
+type state struct {
 	waiters    int32
 	phase      uint8
 	mapped     bool // in the shard's map
@@ -50,13 +55,11 @@ func (f *Flight[K, V]) Context() *LoadContext { return f.ctx }
 // Values returns a context with the values of the caller that started the flight
 // and an end of its own; 0 is none.
 func (f *Flight[K, V]) Values(deadline int64) *CallContext {
-	c := &CallContext{Context{values: f.ctx.values}, &f.ctx.node}
-	c.deadline.Store(deadline)
-	return c
+	return &CallContext{Context{deadline: deadline, values: f.ctx.values}, &f.ctx.node}
 }
 
 // Deadline returns when the flight's context ends, as [Now] counts; 0 is never.
-func (f *Flight[K, V]) Deadline() int64 { return f.ctx.deadline.Load() }
+func (f *Flight[K, V]) Deadline() int64 { return f.ctx.end() }
 
 // Outcome returns what the flight came to; only for who saw it woken.
 func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
@@ -65,10 +68,7 @@ func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
 func (f *Flight[K, V]) Shared() bool { return f.shared }
 
 // Late reports whether the flight's context has outlived its deadline.
-func (f *Flight[K, V]) Late() bool {
-	at := f.ctx.deadline.Load()
-	return at != 0 && Now() >= at
-}
+func (f *Flight[K, V]) Late() bool { return f.ctx.late() }
 
 func (f *Flight[K, V]) joinLocked() Role {
 	if f.done == nil {
@@ -153,12 +153,11 @@ func (f *Flight[K, V]) Hold(ctx context.Context) (release func(), ok bool) {
 }
 
 // Inside runs fn, the load of a flight that its leader runs itself, as a wait of
-// the load in which ctx was made.
+// the load in which ctx was made, which is [Nested].
 func (f *Flight[K, V]) Inside(ctx context.Context, fn func()) {
-	if n := nodeOf(ctx); n != nil {
-		n.wait(&f.ctx.node)
-		defer n.unwait(&f.ctx.node)
-	}
+	n := nodeOf(ctx)
+	n.wait(&f.ctx.node)
+	defer n.unwait(&f.ctx.node)
 	fn()
 }
 

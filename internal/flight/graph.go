@@ -30,6 +30,9 @@ func nodeOf(ctx context.Context) *node {
 	return n
 }
 
+// Nested reports whether ctx was made inside a load.
+func Nested(ctx context.Context) bool { return nodeOf(ctx) != nil }
+
 // wait adds the edge from n to on. It reports false, and adds nothing, if on
 // waits for n already.
 func (n *node) wait(on *node) bool {

@@ -18,7 +18,9 @@ func (f *Flight[K, V]) Finish(v V, err error) (_ V, shared bool, _ error) {
 		s.mu.Unlock()
 		return v, shared, err
 	}
-	f.value, f.err, f.published = v, err, true
+	if f.shared || f.seen {
+		f.value, f.err, f.published = v, err, true
+	} // else nobody will look
 	notify := f.wakeLocked(false)
 	shared = f.shared
 	f.reuseLocked()
@@ -47,6 +49,9 @@ func (f *Flight[K, V]) reuseLocked() {
 	if f.shared || f.seen || f.shard.spare != nil {
 		return
 	}
-	*f = Flight[K, V]{shard: f.shard}
+	var none Flight[K, V]
+	f.key, f.value = none.key, none.value
+	f.ctx, f.done, f.err, f.notify = nil, nil, nil, nil // 4 ns less than *f = none
+	f.state = none.state
 	f.shard.spare = f
 }

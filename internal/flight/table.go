@@ -31,6 +31,11 @@ type Config[K comparable, V any] struct {
 	// Deadline makes the first alarm the end of the flight's context too.
 	Deadline bool
 
+	// Rough lets flights of a busy table start up to a millisecond before they did;
+	// see shared.go. It has no effect if First is less than a second. It is not for
+	// those who look at Started.
+	Rough bool
+
 	// Alarm is called on a goroutine of its own when the alarm of a phase rings.
 	Alarm func(f *Flight[K, V], phase uint8)
 
@@ -46,6 +51,7 @@ type Table[K comparable, V any] struct {
 	seed   maphash.Seed
 	shards []padded[K, V]
 	watch  watch
+	clock  shared
 }
 
 // Shard is one lock and what it guards.
@@ -85,6 +91,10 @@ func NewTable[K comparable, V any](cfg Config[K, V]) *Table[K, V] {
 		t.shards[i].table = t
 	}
 	t.watch.at.Store(never)
+	if cfg.Rough && cfg.First >= time.Second {
+		t.clock.move = t.move
+		t.clock.ring = weakly(t, func(t *Table[K, V]) { t.clock.end() })
+	}
 	return t
 }
 
@@ -193,14 +203,16 @@ func (s *Shard[K, V]) startLocked(ctx context.Context, hash uint32, key K) *Flig
 		f = &Flight[K, V]{shard: s}
 	}
 	s.spare = nil
-	f.key, f.hash, f.started, f.mapped = key, hash, Now(), true
-	f.ctx = &LoadContext{Context: Context{values: ctx}}
-	if cfg := &s.table.cfg; cfg.First > 0 {
-		f.alarm = After(f.started, cfg.First)
-		if cfg.Deadline {
-			f.ctx.deadline.Store(f.alarm)
+	t := s.table
+	f.key, f.hash, f.started, f.mapped = key, hash, t.clock.now(), true
+	deadline := int64(0)
+	if t.cfg.First > 0 {
+		f.alarm = After(f.started, t.cfg.First)
+		if t.cfg.Deadline {
+			deadline = f.alarm
 		}
 	}
+	f.ctx = &LoadContext{Context: Context{deadline: deadline, values: ctx, clock: &t.clock}}
 	s.flights.put(f)
 	s.started++
 	return f
@@ -270,6 +282,7 @@ func (s *Shard[K, V]) live(loose bool) []*Flight[K, V] {
 	})
 	if loose {
 		for f := range s.loose.m {
+			f.seen = true
 			list = append(list, f)
 		}
 	}
@@ -280,6 +293,7 @@ func (s *Shard[K, V]) live(loose bool) []*Flight[K, V] {
 // it started and how many callers wait for it.
 func (t *Table[K, V]) InFlight() iter.Seq2[K, Info] {
 	return func(yield func(K, Info) bool) {
+		t.clock.settle()
 		for i := range t.shards {
 			for _, f := range t.shards[i].live(false) {
 				if !yield(f.key, f.info()) {
