@@ -21,7 +21,6 @@ type shared struct {
 	at     atomic.Int64         // the read; 0 if none is shared
 	move   func(from, to int64) // moves flights that started at from; nil: share nothing
 	moving atomic.Bool          // while move is called
-	ring   func()               // what the timer calls
 
 	mu    sync.Mutex // guards what follows; after it comes a shard's lock
 	since int64      // the first of reads
@@ -60,7 +59,7 @@ func (s *shared) countLocked(now int64) {
 	}
 	s.at.Store(now)
 	if s.timer == nil {
-		s.timer = time.AfterFunc(sharing, s.ring)
+		s.timer = time.AfterFunc(sharing, s.end)
 		return
 	}
 	s.timer.Reset(sharing)

@@ -93,7 +93,6 @@ func NewTable[K comparable, V any](cfg Config[K, V]) *Table[K, V] {
 	t.watch.at.Store(never)
 	if cfg.Rough && cfg.First >= time.Second {
 		t.clock.move = t.move
-		t.clock.ring = weakly(t, func(t *Table[K, V]) { t.clock.end() })
 	}
 	return t
 }

@@ -21,6 +21,9 @@ func TestShardsDoNotShareCacheLines(t *testing.T) {
 
 // One allocation per flight is the price of a call: it must stay a small one.
 func TestFlightIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(LoadContext{}); size > 64 {
+		t.Errorf("a load's context has %d bytes, more than 64, which is a size class", size)
+	}
 	if size := unsafe.Sizeof(Flight[string, int]{}); size > 128 {
 		t.Errorf("a flight has %d bytes, more than 128, which is a size class", size)
 	}
@@ -329,6 +332,11 @@ func TestOnlyUnseenFlightsAreReused(t *testing.T) {
 		},
 		"InFlight": func(table *Table[string, int], f *Flight[string, int]) {
 			for range table.InFlight() {
+			}
+		},
+		"Close, once detached": func(table *Table[string, int], f *Flight[string, int]) {
+			table.Detach(f.spot(), f.key)
+			for range table.All() {
 			}
 		},
 		"an alarm": func(_ *Table[string, int], f *Flight[string, int]) { f.shard.due(never) },

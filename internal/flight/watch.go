@@ -35,19 +35,19 @@ func (t *Table[K, V]) rearm(alarm int64) {
 	w.at.Store(alarm)
 	wait := max(0, time.Duration(alarm-Now()))
 	if w.timer == nil {
-		w.timer = time.AfterFunc(wait, weakly(t, (*Table[K, V]).ring))
+		w.timer = time.AfterFunc(wait, weakly(t))
 		return
 	}
 	w.timer.Reset(wait)
 }
 
-// weakly returns a call of f such that an armed timer does not keep alive a table
-// that nobody uses any more: it may be armed for the length of the longest alarm.
-func weakly[K comparable, V any](t *Table[K, V], f func(*Table[K, V])) func() {
+// weakly returns t.ring such that an armed timer does not keep alive a table that
+// nobody uses any more: it may be armed for the length of the longest alarm.
+func weakly[K comparable, V any](t *Table[K, V]) func() {
 	p := weak.Make(t)
 	return func() {
 		if t := p.Value(); t != nil {
-			f(t)
+			t.ring()
 		}
 	}
 }
