@@ -16,15 +16,17 @@ import (
 // lease of their key, in one step with the write.
 //
 //   - Acquire asks for the lease of key, in one round trip that also looks at
-//     what is stored now. A second Acquire with the token that has the lease
+//     what is stored now: if that has changed, the answer is what it is, whoever
+//     has the lease. A second Acquire with the token that has the lease
 //     finds it held: clients repeat a command whose reply was lost.
 //   - Renew gives the lease its whole life again, [ErrLeaseLost] if token has it
 //     no more.
 //   - Fill stores e and ends the lease, in one step; with nil it deletes the
 //     entry. It changes nothing and returns [ErrLeaseLost] if token has the lease
-//     no more, [ErrRefused] if the store would not take e by a policy of its
-//     own: then the key holds nothing and the lease has ended. Whoever repeats a
-//     Fill that was applied gets nil again.
+//     no more, unless the key holds what this Fill would leave there: whoever
+//     repeats a Fill that was applied gets nil again. It returns [ErrRefused] if
+//     the store would not take e by a policy of its own: then the key holds
+//     nothing and the lease has ended.
 //   - Release ends the lease if token has it, and is no error if not.
 //   - Watch returns a channel, with room for one, that is sent to when the lease
 //     of key may have ended, wherever its holder is. It is a hint: one may be
