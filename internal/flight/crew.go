@@ -34,16 +34,11 @@ func Together[K comparable, V any](ctx context.Context, flights []*Flight[K, V])
 // Values returns a context with the values of the crew's and an end of its own, 0
 // being none, for a call made for all of its flights.
 func (c *Crew) Values(deadline int64) *CallContext {
-	v := &CallContext{Context{values: c.values}, &c.node}
-	v.deadline.Store(deadline)
-	return v
+	return &CallContext{Context{deadline: deadline, values: c.values}, &c.node}
 }
 
 // Late reports whether the context has outlived its deadline.
-func (c *Crew) Late() bool {
-	at := c.deadline.Load()
-	return at != 0 && Now() >= at
-}
+func (c *Crew) Late() bool { return c.late() }
 
 // Cancel ends the context with a cause, and that of a crew of which it was the
 // last.
