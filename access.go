@@ -29,6 +29,19 @@ func (l *Loader[K, V]) get(ctx context.Context, cache Cache[K, V], key K) (e *En
 	return l.bare(v, life), 0, nil
 }
 
+// getMany is GetMany of the cache or a layer of it, with plain values made entries.
+func (l *Loader[K, V]) getMany(ctx context.Context, cache BatchCache[K, V], keys []K) ([]*Entry[V], error) {
+	entries, err := cache.GetMany(ctx, keys)
+	if l.plain != nil && len(entries) == len(keys) {
+		bare := make([]*Entry[V], len(entries)) // the cache's own are not written to
+		for i, e := range entries {
+			bare[i] = l.entryOf(e)
+		}
+		entries = bare
+	}
+	return entries, err
+}
+
 // bare returns the entry for a bare value with a life, below zero for no end.
 func (l *Loader[K, V]) bare(value V, life time.Duration) *Entry[V] {
 	e := &Entry[V]{

@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
@@ -14,10 +15,11 @@ const (
 	pollMax = 320 * time.Millisecond
 )
 
-// leaseWait is a flight's wait for the load of another process.
+// leaseWait is the wait of flights, of one mostly, for the load of another process.
 type leaseWait[K comparable, V any] struct {
 	l       *Loader[K, V]
-	f       *flight.Flight[K, ride[K, V]]
+	ctx     context.Context                 // ends when all of flights are abandoned
+	flights []*flight.Flight[K, ride[K, V]] // that still wait
 	ended   <-chan struct{}
 	unwatch func()
 	pause   time.Duration
@@ -36,8 +38,8 @@ const (
 func (w *leaseWait[K, V]) waited() bool { return w.unwatch != nil }
 
 func (w *leaseWait[K, V]) begin() {
-	w.l.counts.leaseWaits.Add(1)
-	w.ended, w.unwatch = w.l.leaser.Watch(w.f.Key())
+	w.l.counts.leaseWaits.Add(uint64(len(w.flights)))
+	w.ended, w.unwatch = w.l.leaser.Watch(w.flights[0].Key()) // of the others it hears by asking
 	now := flight.Now()
 	w.pause, w.end = pollMin, flight.After(now, w.l.opts.LoadTimeout)
 	if w.l.opts.SoftTimeout > 0 {
@@ -72,7 +74,7 @@ func (w *leaseWait[K, V]) wait(left time.Duration) waitEnd {
 		case <-w.ended:
 			timer.Stop()
 			return waitAgain
-		case <-w.f.Context().Done():
+		case <-w.ctx.Done():
 			timer.Stop()
 			return waitCancelled
 		case <-timer.C:
@@ -82,7 +84,9 @@ func (w *leaseWait[K, V]) wait(left time.Duration) waitEnd {
 			return waitOver
 		case w.soft != 0 && now >= w.soft:
 			w.soft = 0
-			w.l.soften(w.f)
+			for _, f := range w.flights {
+				w.l.soften(f)
+			}
 		case now >= ask:
 			return waitAgain
 		}

@@ -15,7 +15,8 @@ import (
 
 // lease is the right of a flight to load, renewed until it ends.
 type lease struct {
-	token string
+	token  string
+	shared bool // renewal is also others'
 
 	mu      sync.Mutex
 	renewal *time.Timer // guarded by mu
@@ -31,7 +32,7 @@ type lease struct {
 // process it has none, and asks again without: to see what was loaded it needs
 // none.
 func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (held *slot, ok bool) {
-	w := &leaseWait[K, V]{l: l, f: f}
+	w := &leaseWait[K, V]{l: l, ctx: f.Context(), flights: []*flight.Flight[K, ride[K, V]]{f}}
 	defer w.stop()
 	if held, ok = l.queueForSlot(f, r); !ok {
 		return nil, false
@@ -107,9 +108,6 @@ func (l *Loader[K, V]) acquire(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (
 		got, e = l.acquireOnce(f, ask)
 	}
 	l.judgeFlight(f, e, p)
-	if e.Err == nil && got.State == LeaseChanged {
-		got.Entry = l.entryOf(got.Entry)
-	}
 	return cmp.Or(got.Token, ask.Token), got, e.Err
 }
 
@@ -119,17 +117,30 @@ func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseReq
 	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
 	defer ctx.End()
 	got, err := bounded.Do(ctx, func(ctx context.Context) (Lease[V], error) {
-		got, err := l.leaser.Acquire(ctx, f.Key(), ask)
-		if ctx.Err() != nil && (err != nil || got.State == LeaseHeld) { // nobody waits for the answer any more
-			_ = l.leaser.Release(context.WithoutCancel(ctx), f.Key(), ask.Token)
-		}
-		return got, err
+		return l.acquireNow(ctx, f.Key(), ask)
 	})
-	if err == nil && got.State == LeaseChanged && got.Entry == nil {
-		err = errNoChange
-	}
 	e.Took, e.Err = time.Since(start), err
 	return got, e
+}
+
+func (l *Loader[K, V]) acquireNow(ctx context.Context, key K, ask LeaseRequest[V]) (Lease[V], error) {
+	got, err := l.leaser.Acquire(ctx, key, ask)
+	if ctx.Err() != nil && (err != nil || got.State == LeaseHeld) { // nobody waits for the answer any more
+		_ = l.leaser.Release(context.WithoutCancel(ctx), key, ask.Token)
+	}
+	return l.leaseOf(got, err)
+}
+
+// leaseOf returns what the cache answered as the Loader reasons about it.
+func (l *Loader[K, V]) leaseOf(got Lease[V], err error) (Lease[V], error) {
+	switch {
+	case err != nil || got.State != LeaseChanged:
+	case got.Entry == nil:
+		err = errNoChange
+	default:
+		got.Entry = l.entryOf(got.Entry)
+	}
+	return got, err
 }
 
 var errNoChange = errors.New("corral: the cache said that the entry has changed, and gave none")
@@ -148,8 +159,13 @@ func (l *Loader[K, V]) forgetGone(f *flight.Flight[K, ride[K, V]], r *ride[K, V]
 func (l *Loader[K, V]) changed(f *flight.Flight[K, ride[K, V]], r ride[K, V], e *Entry[V], waited bool) {
 	if !waited || l.state(e) != fresh {
 		l.decide(f, e, nil)
-		return
+	} else {
+		l.loadedElsewhere(f, r, e)
 	}
+}
+
+// loadedElsewhere lands a flight with what another process has loaded.
+func (l *Loader[K, V]) loadedElsewhere(f *flight.Flight[K, ride[K, V]], r ride[K, V], e *Entry[V]) {
 	l.retries.forget(f.Key())
 	r.prev, r.entry, r.source, r.stored = e, e, SourceLoaded, true
 	if !f.Background() {
@@ -186,24 +202,29 @@ func (l *Loader[K, V]) renew(f *flight.Flight[K, ride[K, V]], h *lease) {
 	})
 	ctx.End()
 	e.Took = time.Since(start)
-	if !h.live(func() {}) {
-		return
+	if l.renewed(f, h, asked, e.Err) {
+		l.judgeFlight(f, e, usual)
+		h.renewLater(l.leaseLife / 3)
 	}
-	if errors.Is(e.Err, ErrLeaseLost) {
+}
+
+// renewed notes how a renewal went that was asked for at a time, and reports
+// whether another one must follow.
+func (l *Loader[K, V]) renewed(f *flight.Flight[K, ride[K, V]], h *lease, asked int64, err error) bool {
+	switch {
+	case !h.live(func() {}):
+		return false
+	case errors.Is(err, ErrLeaseLost):
 		if !l.tookOver(h) {
 			f.Detach()
 		}
-		return
-	}
-	l.judgeFlight(f, e, usual)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if e.Err == nil {
+		return false
+	case err == nil:
+		h.mu.Lock()
 		h.renewed = asked
+		h.mu.Unlock()
 	}
-	if !h.over {
-		h.renewal.Reset(l.leaseLife / 3)
-	}
+	return true
 }
 
 // live reports whether the lease is still to be renewed, and calls then if so
@@ -218,11 +239,14 @@ func (h *lease) live(then func()) bool {
 }
 
 // check renews a lease now that may be lost.
-func (h *lease) check() {
+func (h *lease) check() { h.renewLater(0) }
+
+// renewLater renews the lease once pause is over, if it has not ended then.
+func (h *lease) renewLater(pause time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.over {
-		h.renewal.Reset(0)
+		h.renewal.Reset(pause)
 	}
 }
 
@@ -234,7 +258,9 @@ func (h *lease) end() bool {
 		return false
 	}
 	h.over = true
-	h.renewal.Stop()
+	if !h.shared {
+		h.renewal.Stop()
+	}
 	return true
 }
 

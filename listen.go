@@ -44,6 +44,7 @@ func listenOnce[K comparable](ctx context.Context, listener Listener[K], drop fu
 // may be older. Where there are leases, the flight's own lease knows whether it
 // is: it may have been had after the write.
 func (l *Loader[K, V]) drop(keys ...K) {
+	l.wrote.Add(1)
 	for _, key := range keys {
 		s, ok := l.table.Locate(key)
 		switch {

@@ -37,6 +37,9 @@ type Loader[K comparable, V any] struct {
 	leaser    Leaser[K, V] // nil if cache gives no leases
 	leaseLife time.Duration
 
+	cacheMany, frontMany, backMany BatchCache[K, V]  // nil where cache, front or back takes one key at a time
+	leaserMany                     BatchLeaser[K, V] // nil if leaser does
+
 	quick   bool // a hit needs nothing but the cache
 	reach   float64
 	windows windows
@@ -48,6 +51,7 @@ type Loader[K comparable, V any] struct {
 	retries    retries[K]
 	slots      *slots
 	refreshing atomic.Int64
+	wrote      atomic.Uint64 // Sets, Deletes and drops that have begun
 	counts     *counts
 }
 
@@ -95,8 +99,12 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	if le, ok := cache.(Leaser[K, V]); ok {
 		if l.leaseLife = le.LeaseLife(); l.leaseLife > 0 {
 			l.leaser = le
+			l.leaserMany, _ = cache.(BatchLeaser[K, V])
 		}
 	}
+	l.cacheMany, _ = l.cache.(BatchCache[K, V])
+	l.frontMany, _ = l.front.(BatchCache[K, V])
+	l.backMany, _ = l.back.(BatchCache[K, V])
 	var queue uint8
 	if l.slots != nil || l.leaser != nil {
 		queue = phaseQueue
@@ -244,15 +252,23 @@ var (
 	errNilLoad    = errors.New("corral: the load is nil")
 )
 
-// admit returns the spot of key, or why the call is refused.
-func (l *Loader[K, V]) admit(ctx context.Context, key K, load bool) (s flight.Spot[K, ride[K, V]], err error) {
+// refuses returns why a call is refused whatever its key, nil if it is not.
+func (l *Loader[K, V]) refuses(ctx context.Context, load bool) error {
 	switch {
 	case ctx == nil:
-		return s, errNilContext
+		return errNilContext
 	case !load:
-		return s, errNilLoad
+		return errNilLoad
 	case l.life.closed():
-		return s, ErrClosed
+		return ErrClosed
+	}
+	return nil
+}
+
+// admit returns the spot of key, or why the call is refused.
+func (l *Loader[K, V]) admit(ctx context.Context, key K, load bool) (s flight.Spot[K, ride[K, V]], err error) {
+	if err := l.refuses(ctx, load); err != nil {
+		return s, err
 	}
 	s, ok := l.table.Locate(key)
 	if !ok {

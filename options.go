@@ -64,6 +64,10 @@ type Options struct {
 	// are dropped, to be tried by a later call. Zero is 64.
 	MaxRefreshes int
 
+	// MaxBatch is how many keys a bulk load gets at the most; a call of
+	// [Loader.GetOrLoadMany] that misses more makes several. Zero is no limit.
+	MaxBatch int
+
 	// Shards is the number of locks that the flights are spread over, rounded up
 	// to a power of two, at most 65536. Zero chooses from GOMAXPROCS.
 	Shards int
@@ -135,6 +139,7 @@ func (o *Options) check() error {
 		value, max int
 	}{
 		{"MaxLoads", o.MaxLoads, math.MaxInt}, {"MaxRefreshes", o.MaxRefreshes, math.MaxInt},
+		{"MaxBatch", o.MaxBatch, math.MaxInt},
 		{"Shards", o.Shards, flight.MaxShards},
 	} {
 		if n.value < 0 {

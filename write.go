@@ -43,22 +43,19 @@ func (l *Loader[K, V]) Set(ctx context.Context, key K, value V) error {
 // the request, and even if the write failed, as it may have been applied: give it
 // [context.WithoutCancel](ctx).
 func (l *Loader[K, V]) Delete(ctx context.Context, keys ...K) error {
-	spots := make([]flight.Spot[K, ride[K, V]], len(keys))
-	for i, key := range keys {
+	todo := make([]deletion[K, V], 0, len(keys))
+	for _, key := range keys {
 		s, err := l.admit(ctx, key, true)
 		if err != nil {
 			return err
 		}
-		spots[i] = s
+		todo = append(todo, deletion[K, V]{key, s})
 	}
-	failed := map[K]error{}
-	for i, key := range keys {
-		if err := l.write(ctx, spots[i], key, OpCacheDelete, nil); err != nil {
-			failed[key] = err
-		}
+	if len(keys) != 1 {
+		return l.deleteMany(ctx, unique(todo))
 	}
-	if len(failed) > 0 {
-		return &KeyErrors[K]{failed}
+	if err := l.write(ctx, todo[0].at, keys[0], OpCacheDelete, nil); err != nil {
+		return &KeyErrors[K]{map[K]error{keys[0]: err}}
 	}
 	return nil
 }
@@ -70,6 +67,7 @@ func (l *Loader[K, V]) write(ctx context.Context, s flight.Spot[K, ride[K, V]], 
 		return ErrClosed
 	}
 	defer l.life.leave()
+	l.wrote.Add(1)
 	if err := l.table.BeginWrite(ctx, s, key); err != nil {
 		return err
 	}
@@ -204,6 +202,9 @@ func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r ride[K, V], put
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
 		l.judgeFlight(f, put, r.pass)
 	}
+	if r.lease != nil {
+		l.didFill(f, r, put.Err)
+	}
 	if l.wake(f, r, put.Err) {
 		if shown := l.settle(f.Values(0), f.Key()); shown.Err != nil {
 			l.judgeFlight(f, shown, usual) // the callers have their value
@@ -214,9 +215,6 @@ func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r ride[K, V], put
 // wake wakes the waiters of a flight after its write, and reports whether the
 // cache holds the entry.
 func (l *Loader[K, V]) wake(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error) (stored bool) {
-	if r.lease != nil {
-		l.didFill(f, r, err)
-	}
 	// Bare values cannot say that there is none: an absent entry deletes the key.
 	stored = err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)
 	f.Wake(stored, func(r *ride[K, V]) { r.stored = stored })

@@ -64,6 +64,13 @@ func (f *Flight[K, V]) Deadline() int64 { return f.ctx.end() }
 // Outcome returns what the flight came to; only for who saw it woken.
 func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
 
+// Landed reports whether the flight was woken.
+func (f *Flight[K, V]) Landed() bool {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return f.woken
+}
+
 // Shared reports whether somebody joined the flight; only for who saw it woken.
 func (f *Flight[K, V]) Shared() bool { return f.shared }
 

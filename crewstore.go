@@ -1,0 +1,191 @@
+package corral
+
+import (
+	"context"
+	"time"
+
+	"github.com/corralcache/corral/internal/flight"
+)
+
+// filling is a flight whose outcome is to be written.
+type filling[K comparable, V any] struct {
+	f   *flight.Flight[K, ride[K, V]]
+	r   ride[K, V]
+	err error // of its callers
+}
+
+// fill writes what the load came to and lands the flights, as Loader.store does
+// for one: all of them are woken before the cache settles.
+func (c *crew[K, V]) fill(fills []filling[K, V]) {
+	var sets, deletes []filling[K, V]
+	for _, w := range fills {
+		if !c.l.beginFill(w.f, w.r, w.err, 0) {
+			continue
+		}
+		if w.r.lease != nil {
+			w.r.lease.end()
+		}
+		if c.l.leaser == nil && w.r.op == OpCacheDelete {
+			deletes = append(deletes, w)
+		} else {
+			sets = append(sets, w)
+		}
+	}
+	c.write(OpCacheSet, sets)
+	c.write(OpCacheDelete, deletes)
+}
+
+// write makes the writes that were begun. With leases a delete is a fill too.
+func (c *crew[K, V]) write(op Op, fills []filling[K, V]) {
+	if len(fills) == 0 {
+		return
+	}
+	l := c.l
+	flights := make([]*flight.Flight[K, ride[K, V]], len(fills))
+	entries := make([]*Entry[V], len(fills))
+	tokens := make([]string, len(fills))
+	for i, w := range fills {
+		l.life.again()
+		flights[i], entries[i] = w.f, w.r.entry
+		if w.r.lease != nil {
+			tokens[i] = w.r.lease.token
+			if w.r.op == OpCacheDelete {
+				entries[i] = nil
+			}
+		}
+	}
+	t := c.trip(op, flights)
+	t.then = func(i int) {
+		flights[i].Stored()
+		l.life.leave()
+	}
+	_, errs := travel(t, c.writeMany(op, t.keys, tokens, entries), func(ctx context.Context, i int) (struct{}, error) {
+		return struct{}{}, l.putNow(ctx, t.keys[i], fills[i].r.op, fills[i].r.entry, fills[i].r.lease)
+	})
+	c.written(fills, errs)
+}
+
+// writeMany returns the call that writes several keys at once; nil if the cache
+// has none.
+func (c *crew[K, V]) writeMany(op Op, keys []K, tokens []string, entries []*Entry[V]) func(ctx context.Context, from, to int) ([]struct{}, error) {
+	switch l := c.l; {
+	case l.leaser != nil && l.leaserMany != nil:
+		return noAnswer(func(ctx context.Context, from, to int) error {
+			return l.leaserMany.FillMany(ctx, keys[from:to], tokens[from:to], entries[from:to])
+		})
+	case l.leaser != nil || l.cacheMany == nil:
+		return nil
+	case op == OpCacheDelete:
+		return noAnswer(func(ctx context.Context, from, to int) error {
+			return l.cacheMany.DeleteMany(ctx, keys[from:to])
+		})
+	default:
+		return noAnswer(func(ctx context.Context, from, to int) error {
+			return l.cacheMany.SetMany(ctx, keys[from:to], entries[from:to])
+		})
+	}
+}
+
+// written goes on after the writes: it wakes all waiters, then waits until the
+// cache shows the entries.
+func (c *crew[K, V]) written(fills []filling[K, V], errs []error) {
+	l := c.l
+	if l.leaser != nil {
+		c.didFill(fills, errs)
+	}
+	stored := make([]bool, len(fills))
+	for i, w := range fills {
+		w.f.Advance(phaseStore, phaseStored, 0)
+		stored[i] = l.wake(w.f, w.r, errs[i])
+	}
+	for i, w := range fills {
+		if stored[i] {
+			if shown := l.settle(w.f.Values(0), w.f.Key()); shown.Err != nil {
+				l.judgeFlight(w.f, shown, usual) // the callers have their value
+			}
+		}
+		w.f.Remove()
+		l.ended(w.f, w.r)
+	}
+}
+
+// mostUnasked is how many values that nobody asked for one load may store.
+const mostUnasked = tripKeys
+
+// unasked returns what the load gave beyond what it was asked for. With leases it
+// is not stored: that a Delete in another process came after the load began could
+// not be seen.
+func (b *bulk[K, V]) unasked(values map[K]V) map[K]V {
+	if b.l.leaser != nil {
+		return nil
+	}
+	more := make(map[K]V)
+	for key, v := range values {
+		if len(more) == mostUnasked {
+			break
+		}
+		if b.control(key) == nil {
+			more[key] = v
+		}
+	}
+	return more
+}
+
+// fillGaps stores what the load gave beyond what it was asked for, under keys that
+// hold nothing, nobody loads and nobody wrote since the load began. The flight of
+// such a key has nothing for who joins it unless it finds or stores a value: they
+// ask again.
+func (b *bulk[K, V]) fillGaps(more map[K]V, took time.Duration) {
+	if len(more) == 0 {
+		return
+	}
+	l := b.l
+	together := newParty(len(more), 0)
+	c := &crew[K, V]{l: l, values: b.values, background: true}
+	for key := range more {
+		if at, ok := l.table.Locate(key); ok {
+			if f := l.table.Lead(b.values, at, key, ride[K, V]{party: together}); f != nil {
+				c.flights = append(c.flights, f)
+			}
+		}
+	}
+	if len(c.flights) == 0 {
+		return
+	}
+	c = c.of(c.flights)
+	c.guard(func() { c.fillUnlessWritten(more, took, b.wrote) })
+}
+
+func (c *crew[K, V]) fillUnlessWritten(more map[K]V, took time.Duration, wrote uint64) {
+	l := c.l
+	if l.wrote.Load() != wrote { // whoever writes from here on detaches these flights
+		for _, f := range c.flights {
+			c.vain(f)
+		}
+		return
+	}
+	entries, errs := c.read()
+	var fills []filling[K, V]
+	for i, f := range c.flights {
+		r, _ := f.Peek()
+		r.prev = entries[i]
+		switch {
+		case l.state(r.prev) == fresh:
+			l.serveFlight(f, r, SourceHit)
+		case r.prev != nil || errs[i] != nil || !f.Advance(phaseRead, phaseDone, 0):
+			c.vain(f)
+		default:
+			r.entry = l.entry(more[f.Key()], took, l.opts.TTL)
+			r.source, r.op = SourceLoaded, OpCacheSet
+			fills = append(fills, filling[K, V]{f: f, r: r})
+		}
+	}
+	c.fill(fills)
+}
+
+// vain lands a flight that came to nothing.
+func (c *crew[K, V]) vain(f *flight.Flight[K, ride[K, V]]) {
+	r, _ := f.Peek()
+	r.again = true
+	c.l.land(f, r, nil)
+}

@@ -1,0 +1,218 @@
+package corral
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/corralcache/corral/internal/bounded"
+)
+
+const (
+	// tripKeys is for how many keys the cache is called at once: what one call
+	// takes must fit into CacheTimeout.
+	tripKeys = 10_000
+
+	// tripCalls is how many calls for one key a trip makes at once.
+	tripCalls = 16
+
+	// tripSteps is how many calls for one key of a near cache are bounded
+	// together: each takes less time than a goroutine that watches it.
+	tripSteps = 1000
+)
+
+// trip is a call of the cache for several keys: one call where the cache can, else
+// one for each key.
+type trip[K comparable, V any] struct {
+	l      *Loader[K, V]
+	op     Op
+	keys   []K
+	bound  func() (ctx context.Context, end func()) // for one call
+	caller context.Context                          // whose end says nothing of the cache
+	tell   func(i int, e Event)                     // tells of a key's error
+	always bool                                     // also while the cache rests
+	layer  bool                                     // of copies: its errors say nothing of the cache
+	then   func(i int)                              // a key's call returned, maybe after the trip; nil for none
+}
+
+// travel makes a trip, with one only if many is nil: got[i] is what the cache
+// answered for keys[i], errs[i] its error.
+func travel[K comparable, V, T any](t *trip[K, V], many func(ctx context.Context, from, to int) ([]T, error), one func(ctx context.Context, i int) (T, error)) (got []T, errs []error) {
+	n := len(t.keys)
+	got, errs = make([]T, n), make([]error, n)
+	step := tripKeys
+	switch {
+	case many != nil:
+	case t.l.far:
+		step, many = 1, func(ctx context.Context, from, _ int) ([]T, error) {
+			v, err := one(ctx, from)
+			return []T{v}, err
+		}
+	default:
+		step, many = tripSteps, func(ctx context.Context, from, to int) ([]T, error) {
+			return oneByOne(ctx, t.keys, from, to, one)
+		}
+	}
+	atOnce := 1
+	if step == 1 {
+		atOnce = tripCalls
+	}
+	inParallel((n+step-1)/step, atOnce, func(i int) {
+		from, to := i*step, min((i+1)*step, n)
+		part, err := hop(t, from, to, func(ctx context.Context) ([]T, error) { return many(ctx, from, to) })
+		copy(got[from:to], part)
+		copy(errs[from:to], err)
+	})
+	return got, errs
+}
+
+// noAnswer makes a call that tells nothing but errors one for travel.
+func noAnswer(call func(ctx context.Context, from, to int) error) func(ctx context.Context, from, to int) ([]struct{}, error) {
+	if call == nil {
+		return nil
+	}
+	return func(ctx context.Context, from, to int) ([]struct{}, error) {
+		return make([]struct{}, to-from), call(ctx, from, to)
+	}
+}
+
+// hop is one call of a trip, for the keys from from to before to.
+func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.Context) ([]T, error)) (got []T, errs []error) {
+	then := func() {
+		for i := from; t.then != nil && i < to; i++ {
+			t.then(i)
+		}
+	}
+	p := usual
+	if !t.always {
+		p = t.l.rest.allows()
+	}
+	if p == refused {
+		then()
+		return nil, perKey(t.keys[from:to], errResting)
+	}
+	ctx, end := t.bound()
+	start := time.Now()
+	got, err := bounded.DoThen(ctx, call, then)
+	end()
+	errs = perKey(t.keys[from:to], err)
+	if len(got) != to-from {
+		misfit(errs, len(got))
+	}
+	t.judge(from, errs, time.Since(start), p)
+	return got, errs
+}
+
+// oneByOne makes the call of each key in turn.
+func oneByOne[K comparable, T any](ctx context.Context, keys []K, from, to int, one func(ctx context.Context, i int) (T, error)) ([]T, error) {
+	got := make([]T, to-from)
+	failed := map[K]error{}
+	for i := from; i < to; i++ {
+		func() {
+			var err error
+			defer func() {
+				if err != nil {
+					failed[keys[i]] = err
+				}
+			}()
+			defer bounded.Recover("the cache", &err)
+			got[i-from], err = one(ctx, i)
+		}()
+	}
+	return got, keyErrors(failed)
+}
+
+// keyErrors returns the error of a call of several keys of which some failed, nil
+// if none did.
+func keyErrors[K comparable](failed map[K]error) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	return &KeyErrors[K]{failed}
+}
+
+// perKey returns the error of each key of a call that returned err.
+func perKey[K comparable](keys []K, err error) []error {
+	errs := make([]error, len(keys))
+	if err == nil {
+		return errs
+	}
+	var some *KeyErrors[K]
+	if errors.As(err, &some) && some != nil {
+		for i, key := range keys {
+			errs[i] = some.Errors[key]
+		}
+		return errs
+	}
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
+}
+
+// misfit gives an error to each key of a call that went well and did not answer
+// for each.
+func misfit(errs []error, got int) {
+	for i, err := range errs {
+		if err == nil {
+			errs[i] = fmt.Errorf("corral: the cache gave %d answers for %d keys", got, len(errs))
+		}
+	}
+}
+
+// judge records how a call of the cache went. It counts as one call, which failed
+// if any key did; but a cache that served any key is not one to let rest.
+func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) {
+	counts := &t.l.counts.cacheErrors
+	var failed, served, told bool
+	for _, err := range errs {
+		v, count := t.l.blame(t.caller, err)
+		failed = failed || v == failing
+		served = served || v == healthy
+		told = told || count != nil
+		if count != nil && count != counts {
+			count.Add(1)
+		}
+	}
+	overall := unknown
+	switch {
+	case served:
+		overall = healthy
+	case failed:
+		overall = failing
+	}
+	if !t.layer {
+		t.l.rest.done(overall, p)
+	}
+	if failed {
+		counts.Add(1)
+	}
+	for i := 0; told && i < len(errs); i++ {
+		if _, count := t.l.blame(t.caller, errs[i]); count != nil {
+			t.tell(from+i, Event{Op: t.op, Err: errs[i], Took: took})
+		}
+	}
+}
+
+// inParallel calls do with each number below n, at most so many at once.
+func inParallel(n, atOnce int, do func(i int)) {
+	if atOnce == 1 || n == 1 {
+		for i := range n {
+			do(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(n, atOnce) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	workers.Wait()
+}
