@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -102,7 +103,7 @@ func (c *crew[K, V]) ask(waited bool) (a asked[K, V]) {
 			l.counts.leases.Add(1)
 			l.forgetGone(f, &r, got[i].Empty)
 			held = append(held, f)
-			a.leases[f] = &lease{token: tokens[i], renewed: now, shared: true}
+			a.leases[f] = &lease{token: cmp.Or(got[i].Token, tokens[i]), renewed: now, shared: true}
 		default:
 			l.forgetGone(f, &r, got[i].Empty)
 			a.rest = append(a.rest, f)
