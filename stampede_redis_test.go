@@ -173,8 +173,8 @@ func TestStampede_RedisIsFarAway(t *testing.T) {
 		before := line.server.CommandCount()
 		wantAll(t, askAll(t.Context(), 1000, l, "k", src.load), answer{2, nil, 50 * time.Millisecond})
 		src.wantLoads(t, 2)
-		if n := line.server.CommandCount() - before; n != 1 {
-			t.Errorf("%d commands for the hits, want one GET", n)
+		if n := line.server.CommandCount() - before; n > 2 {
+			t.Errorf("%d commands for the hits, want one GET, and TIME with it if that is due", n)
 		}
 	})
 }
