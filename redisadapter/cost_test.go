@@ -149,22 +149,22 @@ func TestRoundTrips(t *testing.T) {
 			name  string
 			call  func() error
 			want  string
-			plain string // if another, but for TIME
+			plain string // if another than want without TIME
 		}{
 			{"a miss reads", read, "GET", "PTTL GET"},
-			{"acquires", acquire("a"), "EVALSHA TIME TYPE EXISTS TYPE SET", ""},
+			{"acquires", acquire("a"), "EVALSHA TIME TYPE EXISTS TYPE SET", "EVALSHA TYPE EXISTS TYPE TIME SET"},
 			{"is renewed", func() error { return c.Renew(ctx, 42, "a") }, "EVALSHA TIME TYPE GET PEXPIRE", ""},
-			{"and fills", func() error { return c.Fill(ctx, 42, "a", entry("Ann")) }, "EVALSHA TIME TYPE GET PUBLISH SET DEL", ""},
+			{"and fills", func() error { return c.Fill(ctx, 42, "a", entry("Ann")) }, "EVALSHA TIME TYPE GET TYPE GET PUBLISH SET DEL", ""},
 			{"another finds it", acquire("b"), "EVALSHA TIME TYPE GETRANGE GETRANGE GET", "EVALSHA TYPE PTTL GET"},
 			{"a hit, stale or not", read, "GET", "PTTL GET"},
-			{"is refreshed", acquire("b"), "EVALSHA TIME TYPE GETRANGE GETRANGE EXISTS TYPE SET", "EVALSHA TYPE PTTL EXISTS TYPE SET"},
+			{"is refreshed", acquire("b"), "EVALSHA TIME TYPE GETRANGE GETRANGE EXISTS TYPE SET", "EVALSHA TYPE PTTL EXISTS TYPE TIME SET"},
 			{"in vain", func() error { return c.Release(ctx, 42, "b") }, "EVALSHA TIME TYPE GET PUBLISH DEL", ""},
 			{"a Set", func() error { return c.Set(ctx, 42, entry("Ann")) }, "EVALSHA TIME EXISTS PUBLISH SET DEL", ""},
 			{"a Delete", func() error { return c.Delete(ctx, 42) }, "EVALSHA TIME EXISTS PUBLISH DEL DEL", ""},
 		} {
 			want := step.want
 			if plain {
-				want = strings.Replace(cmp.Or(step.plain, want), " TIME", "", 1) // bare values need no clock
+				want = cmp.Or(step.plain, strings.Replace(want, " TIME", "", 1)) // bare values need no clock
 			}
 			start := time.Now()
 			must(t, step.call())

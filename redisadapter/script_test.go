@@ -127,9 +127,13 @@ func TestAFillThatIsRefused(t *testing.T) {
 			for range 2 {
 				wantRefused(t, c.Fill(t.Context(), 42, "a", large))
 			}
-			if left := m.Keys(); len(left) != 0 {
-				t.Errorf("%q are left", left)
+			if e, err := c.Get(t.Context(), 42); e != nil || err != nil {
+				t.Errorf("Get = %v, %v; want nothing", e, err)
 			}
+		}
+		time.Sleep(10 * time.Second)
+		if left := m.Keys(); len(left) != 0 {
+			t.Errorf("%q are left", left)
 		}
 	})
 }

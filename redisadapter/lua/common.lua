@@ -13,9 +13,24 @@ local function text(key)
 	return redis.call('TYPE', key).ok == 'string' and redis.call('GET', key)
 end
 
--- Whether token has the lease, of which the key holds the token of the attempt,
--- a space, and when it was granted: a token with both is that of one grant only.
+-- The key of a lease holds the token of the attempt, a space, and when it was
+-- granted: a token with both is that of one grant only. Whether the grant is
+-- token's.
+local function granted(grant, token)
+	return grant == token or grant:sub(1, #token + 1) == token .. ' '
+end
+
+-- A fill that leaves no value by which it could be known again leaves this and its
+-- grant where the lease was, for long enough that a client has given up repeating.
+local filled, remembered = 'filled ', 10000
+
+-- The grant of the lease; false if there is none.
+local function lease()
+	local grant = text(KEYS[2])
+	return grant and grant:sub(1, #filled) ~= filled and grant
+end
+
 local function has(token)
-	local holder = text(KEYS[2])
-	return holder and (holder == token or redis.call('GETRANGE', KEYS[2], 0, #token) == token .. ' ')
+	local grant = lease()
+	return grant and granted(grant, token)
 end

@@ -1,19 +1,25 @@
 -- KEYS: value, lease. ARGV: time, token, channel, message, life of the value,
 -- value. A life of 0 deletes.
+local grant, deletes = text(KEYS[2]), ARGV[5] == '0'
 if not has(ARGV[2]) then
 	-- The client repeats a command of which the reply was lost: then what is there
-	-- is what this one brings.
-	local there = ARGV[5] ~= '0' and text(KEYS[1]) == ARGV[6]
-	local gone = ARGV[5] == '0' and redis.call('EXISTS', KEYS[1]) == 0
-	return reply((there or gone) and 'done' or 'lost')
+	-- is what this one brings, or brought.
+	local again
+	if deletes then
+		again = grant and grant:sub(1, #filled) == filled and granted(grant:sub(#filled + 1), ARGV[2])
+	else
+		again = text(KEYS[1]) == ARGV[6]
+	end
+	return reply(again and 'done' or 'lost')
 end
 -- The message goes first: a user who may not publish has changed nothing, and
 -- whoever hears it is served after this script.
 redis.call('PUBLISH', ARGV[3], ARGV[4])
-if ARGV[5] == '0' then
+if deletes then
 	redis.call('DEL', KEYS[1])
+	redis.call('SET', KEYS[2], filled .. grant, 'PX', remembered)
 else
 	redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[5])
+	redis.call('DEL', KEYS[2])
 end
-redis.call('DEL', KEYS[2])
 return reply('done')
