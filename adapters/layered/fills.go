@@ -93,7 +93,6 @@ func (c *Cache[K, V]) beginWrite(key K) fill[K] {
 
 func (f *fill[K]) endWriteLocked() {
 	f.gate.writes--
-	f.gate.turn++
 	f.stripe.leaveLocked(*f)
 }
 

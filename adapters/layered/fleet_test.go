@@ -50,6 +50,9 @@ func TestFleet(t *testing.T) {
 		fleet := []member{
 			join(t, s, layered.Options{}, minute()), join(t, s, layered.Options{}, minute()), join(t, s, layered.Options{}, minute()),
 		}
+		for _, m := range fleet {
+			m.far.going = func(string) error { time.Sleep(time.Millisecond); return nil }
+		}
 		for round := 1; round <= 3; round++ {
 			for _, m := range fleet {
 				m.far.reads.Store(0)
