@@ -189,6 +189,9 @@ func (l *Loader[K, V]) acquireMany(ctx context.Context, keys []K, asks []LeaseRe
 		tokens := make([]string, len(asks))
 		for i, ask := range asks {
 			tokens[i] = ask.Token
+			if i < len(got) {
+				tokens[i] = cmp.Or(got[i].Token, ask.Token)
+			}
 		}
 		_ = l.leaserMany.ReleaseMany(context.WithoutCancel(ctx), keys, tokens)
 	}

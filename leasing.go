@@ -126,7 +126,7 @@ func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseReq
 func (l *Loader[K, V]) acquireNow(ctx context.Context, key K, ask LeaseRequest[V]) (Lease[V], error) {
 	got, err := l.leaser.Acquire(ctx, key, ask)
 	if ctx.Err() != nil && (err != nil || got.State == LeaseHeld) { // nobody waits for the answer any more
-		_ = l.leaser.Release(context.WithoutCancel(ctx), key, ask.Token)
+		_ = l.leaser.Release(context.WithoutCancel(ctx), key, cmp.Or(got.Token, ask.Token))
 	}
 	return l.leaseOf(got, err)
 }
