@@ -25,19 +25,19 @@ const (
 	bound = fleetLoad + fleetLease + 500*time.Millisecond
 )
 
-func fleetOf(t *testing.T, change func(*childPlan)) *fleet {
+func herdOf(t *testing.T, change func(*childPlan)) *herd {
 	t.Helper()
 	plan := childPlan{
 		Addr: redistest.Start(t), Callers: fleetCallers, TTL: fleetTTL, Load: fleetLoad, Lease: fleetLease,
 	}
 	change(&plan)
-	return startFleet(t, fleetSize, plan)
+	return startHerd(t, fleetSize, plan)
 }
 
 // wantEquation wants what was counted to add up: a fill for each expiry, and a
 // load for each, but for those of processes that were killed or lost their lease
 // to its end.
-func (f *fleet) wantEquation(t *testing.T, takeovers int) {
+func (f *herd) wantEquation(t *testing.T, takeovers int) {
 	t.Helper()
 	f.reported(t)
 	expiries := f.expiries(f.last(func(c *childCount) int64 { return c.LastFrom }))
@@ -62,7 +62,7 @@ func (f *fleet) wantEquation(t *testing.T, takeovers int) {
 
 // wantBound wants no caller to have waited for longer than the bound, but those
 // whose process was stopped, and but for what the machine stalled.
-func (f *fleet) wantBound(t *testing.T) {
+func (f *herd) wantBound(t *testing.T) {
 	t.Helper()
 	longest, stall := time.Duration(0), time.Duration(0)
 	for pid, m := range f.members {
@@ -80,8 +80,8 @@ func (f *fleet) wantBound(t *testing.T) {
 
 // G1, G9: the holder of the lease is killed, and another process takes over.
 func TestProcesses_OneLoadForEachExpiry(t *testing.T) {
-	f := fleetOf(t, func(p *childPlan) { p.Traps = []int64{8} })
-	f.trap = (*fleet).kill
+	f := herdOf(t, func(p *childPlan) { p.Traps = []int64{8} })
+	f.trap = (*herd).kill
 	f.run(t, 21)
 	f.wantEquation(t, 0)
 	f.wantBound(t)
@@ -89,11 +89,11 @@ func TestProcesses_OneLoadForEachExpiry(t *testing.T) {
 
 // With StaleFor nobody waits, not even for the process that was killed.
 func TestProcesses_NobodyWaitsWithStaleFor(t *testing.T) {
-	f := fleetOf(t, func(p *childPlan) {
+	f := herdOf(t, func(p *childPlan) {
 		p.StaleFor = time.Minute
 		p.Traps = []int64{5}
 	})
-	f.trap = (*fleet).kill
+	f.trap = (*herd).kill
 	f.run(t, 21)
 	f.wantEquation(t, 0)
 	f.wantBound(t)
@@ -104,8 +104,8 @@ func TestProcesses_NobodyWaitsWithStaleFor(t *testing.T) {
 
 // G2: the holder is stopped for longer than its lease. What it loaded is refused.
 func TestProcesses_HolderIsStopped(t *testing.T) {
-	f := fleetOf(t, func(p *childPlan) { p.Traps = []int64{4} })
-	f.trap = (*fleet).freeze
+	f := herdOf(t, func(p *childPlan) { p.Traps = []int64{4} })
+	f.trap = (*herd).freeze
 	f.run(t, 12)
 	f.wantEquation(t, 1)
 	f.wantBound(t)
@@ -114,11 +114,11 @@ func TestProcesses_HolderIsStopped(t *testing.T) {
 // G2, G3, W1: Deletes all the time, while one holder is stopped and one is
 // killed.
 func TestProcesses_Deletes(t *testing.T) {
-	f := fleetOf(t, func(p *childPlan) {
+	f := herdOf(t, func(p *childPlan) {
 		p.Deletes = true
 		p.Traps = []int64{15, 40}
 	})
-	f.trap = func(f *fleet, m *member) {
+	f.trap = func(f *herd, m *member) {
 		if f.kills == 0 {
 			f.kill(m)
 		} else {

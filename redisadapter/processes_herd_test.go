@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// fleet is what a test knows of the processes that it has started.
-type fleet struct {
+// herd is what a test knows of the processes that it has started.
+type herd struct {
 	plan    childPlan
 	members map[int]*member // by process id
 	events  chan fromMember
 
 	history
 	target int
-	trap   func(f *fleet, m *member) // what to do with one that is trapped
+	trap   func(f *herd, m *member) // what to do with one that is trapped
 	kills  int
 	told   bool // to stop
 }
@@ -43,10 +43,10 @@ type fromMember struct {
 	event *childEvent // nil: it has ended
 }
 
-// startFleet starts processes and waits until all of them are ready.
-func startFleet(t *testing.T, processes int, plan childPlan) *fleet {
+// startHerd starts processes and waits until all of them are ready.
+func startHerd(t *testing.T, processes int, plan childPlan) *herd {
 	t.Helper()
-	f := &fleet{plan: plan, members: map[int]*member{}, events: make(chan fromMember, 1000)}
+	f := &herd{plan: plan, members: map[int]*member{}, events: make(chan fromMember, 1000)}
 	for range processes {
 		m := f.startMember(t)
 		f.members[m.cmd.Process.Pid] = m
@@ -61,7 +61,7 @@ func startFleet(t *testing.T, processes int, plan childPlan) *fleet {
 
 // startMember starts the test binary once more. Whatever becomes of the test, its
 // process ends with it.
-func (f *fleet) startMember(t *testing.T) *member {
+func (f *herd) startMember(t *testing.T) *member {
 	t.Helper()
 	plan, err := json.Marshal(f.plan)
 	must(t, err)
@@ -105,7 +105,7 @@ func (f *fleet) startMember(t *testing.T) *member {
 	return m
 }
 
-func (f *fleet) next(t *testing.T) fromMember {
+func (f *herd) next(t *testing.T) fromMember {
 	t.Helper()
 	select {
 	case e := <-f.events:
@@ -117,14 +117,14 @@ func (f *fleet) next(t *testing.T) fromMember {
 }
 
 // order tells all processes what to do.
-func (f *fleet) order(line string) {
+func (f *herd) order(line string) {
 	for _, m := range f.members {
 		_, _ = io.WriteString(m.orders, line+"\n") // one may be gone
 	}
 }
 
 // run lets the processes work until target fills were accepted, and have ended.
-func (f *fleet) run(t *testing.T, target int) {
+func (f *herd) run(t *testing.T, target int) {
 	t.Helper()
 	f.target = target
 	f.order("start")
@@ -142,7 +142,7 @@ func (f *fleet) run(t *testing.T, target int) {
 }
 
 // take takes note of what a process says, and does what is to be done then.
-func (f *fleet) take(m *member, e *childEvent) {
+func (f *herd) take(m *member, e *childEvent) {
 	switch {
 	case e.Load != nil:
 		f.loads = append(f.loads, *e.Load)
@@ -164,7 +164,7 @@ func (f *fleet) take(m *member, e *childEvent) {
 }
 
 // kill ends a process that holds the lease.
-func (f *fleet) kill(m *member) {
+func (f *herd) kill(m *member) {
 	m.gone = true
 	f.kills++
 	_ = m.cmd.Process.Kill()
@@ -172,7 +172,7 @@ func (f *fleet) kill(m *member) {
 
 // freeze stops a process that holds the lease, until that has run out, and lets
 // it go on as if nothing had been.
-func (f *fleet) freeze(m *member) {
+func (f *herd) freeze(m *member) {
 	m.frozen = true
 	_ = m.cmd.Process.Signal(syscall.SIGSTOP)
 	time.AfterFunc(f.plan.Lease+f.plan.Lease/2, func() {
@@ -182,7 +182,7 @@ func (f *fleet) freeze(m *member) {
 }
 
 // sum adds up what the processes that lived have counted.
-func (f *fleet) sum(of func(*childCount) int) (n int) {
+func (f *herd) sum(of func(*childCount) int) (n int) {
 	for _, m := range f.members {
 		if m.count != nil {
 			n += of(m.count)
@@ -192,7 +192,7 @@ func (f *fleet) sum(of func(*childCount) int) (n int) {
 }
 
 // last is the greatest of what the processes say.
-func (f *fleet) last(of func(*childCount) int64) (n int64) {
+func (f *herd) last(of func(*childCount) int64) (n int64) {
 	for _, m := range f.members {
 		if m.count != nil {
 			n = max(n, of(m.count))
@@ -204,7 +204,7 @@ func (f *fleet) last(of func(*childCount) int64) (n int64) {
 var errNoReport = errors.New("no report")
 
 // reported wants a report without errors of each process that was not killed.
-func (f *fleet) reported(t *testing.T) {
+func (f *herd) reported(t *testing.T) {
 	t.Helper()
 	for pid, m := range f.members {
 		switch {
