@@ -38,10 +38,9 @@ func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K,
 		return nil, false
 	}
 	for {
-		if f.Detached() { // its callers had better share the flight of who came later
+		if f.Detached() {
 			held.release()
-			r.again = true
-			l.land(f, *r, nil)
+			l.askAgain(f, r)
 			return nil, false
 		}
 		asked := flight.Now()
@@ -61,6 +60,13 @@ func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K,
 			l.counts.leases.Add(1)
 			l.forgetGone(f, r, got.Empty)
 			r.lease = l.hold(f, token, asked)
+			f.Update(func(now *ride[K, V]) { now.lease = r.lease }) // from here on drop looks at the lease
+			if f.Detached() {
+				held.release()
+				l.release(f, r.lease)
+				l.askAgain(f, r)
+				return nil, false
+			}
 			if held, ok = l.slotAfter(f, r, held, w.waited()); !ok {
 				l.release(f, r.lease)
 			}
@@ -77,6 +83,13 @@ func (l *Loader[K, V]) queueForLease(f *flight.Flight[K, ride[K, V]], r *ride[K,
 			return l.queueForSlot(f, r)
 		}
 	}
+}
+
+// askAgain lands a flight that a write detached before it loaded: its callers had
+// better share the flight of who came later, whose load can be stored.
+func (l *Loader[K, V]) askAgain(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
+	r.again = true
+	l.land(f, *r, nil)
 }
 
 // slotAfter returns the slot that the flight has, or, if it gave that back to

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/flight"
 )
 
 // listen runs a cache's Listener until Close. What ends early is run again after
@@ -41,8 +42,8 @@ func listenOnce[K comparable](ctx context.Context, listener Listener[K], drop fu
 }
 
 // drop detaches the flights of keys that another process wrote: what they load
-// may be older. Where there are leases, the flight's own lease knows whether it
-// is: it may have been had after the write.
+// may be older. A flight's lease knows whether it is: it may have been had after
+// the write.
 func (l *Loader[K, V]) drop(keys ...K) {
 	l.wrote.Add(1)
 	for _, key := range keys {
@@ -52,11 +53,19 @@ func (l *Loader[K, V]) drop(keys ...K) {
 		case l.leaser == nil:
 			l.table.Detach(s, key)
 		default:
-			if f := l.table.Find(s, key); f != nil {
-				if r, _ := f.Peek(); r.lease != nil {
-					r.lease.check()
-				}
-			}
+			l.dropLeased(s, key)
 		}
+	}
+}
+
+func (l *Loader[K, V]) dropLeased(at flight.Spot[K, ride[K, V]], key K) {
+	f := l.table.Find(at, key)
+	if f == nil {
+		return
+	}
+	if r, _ := f.Peek(); r.lease != nil {
+		r.lease.check()
+	} else {
+		f.Detach()
 	}
 }
