@@ -15,7 +15,8 @@ import (
 
 // Cache makes a [corral.Cache] of a Redis, for keys that only caches like it
 // write. It is safe for concurrent use. It starts no goroutine that outlives its
-// calls, but for calls that were left behind, and does not close the client.
+// calls, but for calls that were left behind and, while somebody watches a lease,
+// a subscription; it does not close the client.
 type Cache[K comparable, V any] struct {
 	server   server[K]
 	envelope bytestore.Envelope[V]

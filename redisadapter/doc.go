@@ -9,8 +9,39 @@
 //
 // # Cost
 //
-// A hit is one GET; of a Plain cache, PTTL and GET in one round trip. A value is
-// stored by one SET, which carries its life: no key is ever written without one.
+// A hit is one GET; of a Plain cache, PTTL and GET in one round trip. A miss that
+// loads is three round trips: the GET, Acquire, and Fill. Set, Delete and all calls
+// about a lease are one script each, sent by its digest, and whole to a server that
+// does not know it. No key is ever written without a life.
+//
+// # Leases
+//
+// Of all processes that miss a key one gets its lease, a second key in the same
+// hash slot, and loads; the others wait for what it stores, woken by a message.
+// Set and Delete end the lease of their key in the script that writes, so what was
+// being loaded anywhere before them is not stored after them. That saves loads and
+// keeps what is stored in order. It is no mutual exclusion: a lease may run out
+// while its holder still loads, and a failover may forget it.
+//
+// Scripts need EVALSHA, EVAL, TIME (for New), PUBLISH and the rights to the
+// channels, the pattern of which is the prefix and a star. Where one is missing the
+// error says so, nothing was changed, and Options.NoLease does without scripts.
+//
+// While a hash slot of a Cluster moves to another node, leases in it fail, and Set
+// and Delete go in single steps.
+//
+// # Announcements
+//
+// Each Set and Delete is published on the channel of the prefix that ends in
+// "writes", for near caches ([Cache.Listen]), and each lease's end on the one that
+// ends in "leases", for those who wait ([Cache.Watch]). A message holds the key's
+// text and never a value. Messages may be lost with their connection: whoever
+// listens is told when that may have happened. Channels know no database number;
+// two databases with one prefix wake each other without a reason.
+//
+// A *redis.Ring is subscribed to on all its shards. One that is wrapped in another
+// type cannot be told from a client of one server, and what its other shards
+// publish is not heard.
 //
 // # Keys
 //
@@ -21,7 +52,11 @@
 // entry's key are therefore in its hash slot on a Cluster, whatever braces the
 // user's key holds.
 //
-// Plain uses the Prefix and the key one after the other, as they are.
+// Plain uses the Prefix and the key one after the other, as they are. The lease of
+// "user:42" is "corral{user:42}": what is in the braces chooses the slot of the key
+// itself. No value under the same prefix has such a name, as it begins with another
+// letter; keys that begin with c have "lease" there. A cache without a Prefix must
+// not have keys of that form.
 //
 // # Clocks
 //

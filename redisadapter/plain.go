@@ -15,7 +15,8 @@ import (
 // PlainCache makes a [corral.PlainCache] of keys on a Redis that other programs
 // write and read, values as they are and lives as the server counts them. It is
 // safe for concurrent use, starts no goroutine that outlives its calls, but for
-// calls that were left behind, and does not close the client.
+// calls that were left behind and, while somebody watches a lease, a subscription;
+// it does not close the client.
 type PlainCache[K comparable, V any] struct {
 	server server[K]
 	codec  Codec[V]

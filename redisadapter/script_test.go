@@ -131,7 +131,6 @@ func TestAFillThatIsRefused(t *testing.T) {
 				t.Errorf("Get = %v, %v; want nothing", e, err)
 			}
 		}
-		time.Sleep(10 * time.Second)
 		if left := m.Keys(); len(left) != 0 {
 			t.Errorf("%q are left", left)
 		}

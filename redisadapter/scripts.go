@@ -11,8 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts use nothing of Lua's libraries and nothing of the server's but
-// redis.call. Each has the entry's key and its lease's, which share a hash slot.
+// The scripts use little that a server in other clothes might lack: redis.call,
+// once redis.pcall, and strings. Each has the entry's key and its lease's, which
+// share a hash slot.
 var (
 	//go:embed lua/common.lua
 	luaCommon string

@@ -3,7 +3,7 @@ local found = ARGV[4] ~= '1' and changed()
 if found then return found end
 
 local empty = redis.call('EXISTS', KEYS[1]) == 0
-local grant = lease()
+local grant = text(KEYS[2])
 if grant and not granted(grant, ARGV[2]) then
 	local left = redis.call('PTTL', KEYS[2])
 	if left >= 0 then return reply(empty and 'busy, empty' or 'busy', left) end

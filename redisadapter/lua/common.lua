@@ -20,17 +20,7 @@ local function granted(grant, token)
 	return grant == token or grant:sub(1, #token + 1) == token .. ' '
 end
 
--- A fill that leaves no value by which it could be known again leaves this and its
--- grant where the lease was, for long enough that a client has given up repeating.
-local filled, remembered = 'filled ', 10000
-
--- The grant of the lease; false if there is none.
-local function lease()
-	local grant = text(KEYS[2])
-	return grant and grant:sub(1, #filled) ~= filled and grant
-end
-
 local function has(token)
-	local grant = lease()
+	local grant = text(KEYS[2])
 	return grant and granted(grant, token)
 end

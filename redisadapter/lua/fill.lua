@@ -1,12 +1,12 @@
 -- KEYS: value, lease. ARGV: time, token, channel, message, life of the value,
 -- value. A life of 0 deletes.
-local grant, deletes = text(KEYS[2]), ARGV[5] == '0'
+local deletes = ARGV[5] == '0'
 if not has(ARGV[2]) then
 	-- The client repeats a command of which the reply was lost: then what is there
-	-- is what this one brings, or brought.
+	-- is what this one would leave.
 	local again
 	if deletes then
-		again = grant and grant:sub(1, #filled) == filled and granted(grant:sub(#filled + 1), ARGV[2])
+		again = redis.call('EXISTS', KEYS[1]) == 0
 	else
 		again = text(KEYS[1]) == ARGV[6]
 	end
@@ -16,8 +16,7 @@ end
 -- whoever hears it is served after this script.
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 if deletes then
-	redis.call('DEL', KEYS[1])
-	redis.call('SET', KEYS[2], filled .. grant, 'PX', remembered)
+	redis.call('DEL', KEYS[1], KEYS[2])
 else
 	redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[5])
 	redis.call('DEL', KEYS[2])
