@@ -67,6 +67,22 @@ func TestHistory_Bad(t *testing.T) {
 	}
 }
 
+// A process whose clock is ahead sees an expiry early, and nobody else does.
+func TestHistory_ClocksApart(t *testing.T) {
+	const s = int64(time.Second)
+	h := goodHistory()
+	h.fills[0].Until = 20 * s // replaced at 14
+	for _, at := range []struct{ seen, want int }{{0, 1}, {19, 1}, {12, 2}} {
+		h.sights[0].Until = int64(at.seen) * s
+		if n := h.expiries(16 * s); n != at.want {
+			t.Errorf("%d expiries if a process saw one at %d, want %d", n, at.seen, at.want)
+		}
+	}
+	if apart := h.apart(); apart != 8*time.Second {
+		t.Errorf("clocks are %v apart, want 8s", apart)
+	}
+}
+
 // A second fill for one expiry does not make it two.
 func TestHistory_TwoFills(t *testing.T) {
 	const s = int64(time.Second)

@@ -303,6 +303,9 @@ func (w watched) saw(e *corral.Entry[int64], from int64) {
 	s.FirstTo = earlier(s.FirstTo, to)
 	s.LastFrom = max(s.LastFrom, from)
 	s.LastTo = max(s.LastTo, to)
+	if !e.LoadedAt.IsZero() {
+		s.Until = earlier(s.Until, monotonic()+int64(e.TTL-time.Since(e.LoadedAt)))
+	}
 }
 
 func (w watched) Get(ctx context.Context, key string) (*corral.Entry[int64], error) {

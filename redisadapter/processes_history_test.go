@@ -44,6 +44,11 @@ type sight struct {
 	// did.
 	FirstTo, LastFrom, LastTo int64
 
+	// Until is when the process takes the version to cease to be fresh, the earliest
+	// that it ever thought; zero if it never read it. Each process counts the
+	// server's time with an offset of its own.
+	Until int64
+
 	// When a flight that had the version, loaded or read, was last seen to be open;
 	// zero for never.
 	OpenAt int64
@@ -54,9 +59,9 @@ type sight struct {
 }
 
 const (
-	// skew is by how much the processes may disagree on when a value ceases to be
-	// fresh: each counts the server's time with an offset of its own.
-	skew = int64(100 * time.Millisecond)
+	// skew is by how much the times of one process may be wrong, which are taken a
+	// moment before or after they are reasoned with.
+	skew = int64(20 * time.Millisecond)
 
 	// landing is how long a flight may be open after it was last seen to be: until it
 	// lands or, if it waits for another process's load, asks again, in a process
@@ -66,18 +71,58 @@ const (
 
 // expiries counts how often a load was due until the last call began. That is
 // once for the first call, which finds nothing, and once for each accepted fill
-// whose value ceased to be fresh before that call and before another value was
-// stored over it. A value that was stored over a fresh one makes a fill more
-// than there are expiries.
+// whose value ceased to be fresh, as the first process saw it, before that call
+// and before another value was stored over it. A value that was stored over a
+// fresh one makes a fill more than there are expiries.
 func (h *history) expiries(last int64) (n int) {
 	fills := slices.SortedFunc(slices.Values(h.fills), func(a, b fillEvent) int { return int(a.To - b.To) })
 	for i, f := range fills {
-		replaced := i+1 < len(fills) && fills[i+1].To < f.Until-skew
-		if f.Until < last && !replaced {
+		until := h.until(f)
+		replaced := i+1 < len(fills) && fills[i+1].To < until-skew
+		if until < last && !replaced {
 			n++
 		}
 	}
 	return n + 1
+}
+
+// until is when the first process saw that what was filled was no longer fresh.
+func (h *history) until(f fillEvent) int64 {
+	until := f.Until
+	for _, s := range h.sights {
+		if s.Version == f.Version && s.Until != 0 {
+			until = min(until, s.Until)
+		}
+	}
+	return until
+}
+
+// story tells of the fills, in milliseconds since the first.
+func (h *history) story() (story string) {
+	ms := func(at int64) int64 { return (at - h.fills[0].From) / int64(time.Millisecond) }
+	began := map[int64]int64{}
+	for _, l := range h.loads {
+		began[l.Version] = l.From
+	}
+	for _, f := range h.fills {
+		story += fmt.Sprintf("process %d: version %d, loaded from %d, filled from %d to %d, fresh until %d",
+			f.Process, f.Version, ms(began[f.Version]), ms(f.From), ms(f.To), ms(f.Until))
+		for _, s := range h.sights {
+			if s.Version == f.Version && s.Until != 0 && s.Until < f.Until-skew {
+				story += fmt.Sprintf(", to process %d until %d", s.Process, ms(s.Until))
+			}
+		}
+		story += "\n"
+	}
+	return story
+}
+
+// apart is by how much the processes disagreed on that at the most.
+func (h *history) apart() (apart time.Duration) {
+	for _, f := range h.fills {
+		apart = max(apart, time.Duration(f.Until-h.until(f)))
+	}
+	return apart
 }
 
 // faults says what the history shows that may not be.

@@ -42,7 +42,7 @@ func (f *herd) wantEquation(t *testing.T, takeovers int) {
 	f.reported(t)
 	expiries := f.expiries(f.last(func(c *childCount) int64 { return c.LastFrom }))
 	if len(f.fills) != expiries {
-		t.Errorf("%d fills were accepted for %d expiries", len(f.fills), expiries)
+		t.Errorf("%d fills were accepted for %d expiries:\n%s", len(f.fills), expiries, f.story())
 	}
 	took := f.sum(func(c *childCount) int { return int(c.Stats.Takeovers) })
 	if took != takeovers {
@@ -54,10 +54,10 @@ func (f *herd) wantEquation(t *testing.T, takeovers int) {
 	for _, fault := range f.faults() {
 		t.Error(fault)
 	}
-	t.Logf("%d expiries, %d fills, %d loads, %d kills, %d takeovers, %d calls, %d flights waited for another process's",
+	t.Logf("%d expiries, %d fills, %d loads, %d kills, %d takeovers, %d calls, %d flights waited for another process's; clocks apart by %v",
 		expiries, len(f.fills), len(f.loads), f.kills, took,
 		f.sum(func(c *childCount) int { return c.Calls }),
-		f.sum(func(c *childCount) int { return int(c.Stats.LeaseWaits) }))
+		f.sum(func(c *childCount) int { return int(c.Stats.LeaseWaits) }), f.apart())
 }
 
 // wantBound wants no caller to have waited for longer than the bound, but those
