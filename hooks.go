@@ -16,10 +16,10 @@ type Hooks struct {
 	Hit        func(ctx context.Context, e Event) // a call was answered from the cache, not with a stale value
 	Stale      func(ctx context.Context, e Event) // a call was answered with a stale value
 	Miss       func(ctx context.Context, e Event) // a call waits for a load
-	Load       func(ctx context.Context, e Event) // a load or refresh ended: Took and Err
+	Load       func(ctx context.Context, e Event) // a load or refresh of a key ended: Took and Err
 	Dropped    func(ctx context.Context, e Event) // a refresh was not started because MaxRefreshes were running
 	Discarded  func(ctx context.Context, e Event) // a loaded value was not stored because another write of the key came or was under way, or its lease was lost
-	CacheError func(ctx context.Context, e Event) // a call of the cache failed: Op and Err
+	CacheError func(ctx context.Context, e Event) // a call of the cache failed for a key: Op and Err
 }
 
 // Event is what a hook is told.
@@ -35,7 +35,7 @@ type Op uint8
 
 // The calls of a Loader, its loads, and its calls of the cache.
 const (
-	OpGetOrLoad   Op = iota // a call of GetOrLoad or Lookup
+	OpGetOrLoad   Op = iota // a call of GetOrLoad or Lookup, or a key of GetOrLoadMany
 	OpLoad                  // a load that callers wait for
 	OpRefresh               // a load in the background
 	OpCacheGet              // Get of the cache

@@ -55,7 +55,8 @@ type Options struct {
 	// and Delete. Zero is 500 ms.
 	CacheTimeout time.Duration
 
-	// MaxLoads is how many loads may run at once; further ones queue, and their
+	// MaxLoads is how many loads may run at once, a bulk load being one, whatever
+	// the number of its keys, as it is for MaxRefreshes; further ones queue, and their
 	// callers wait on their own contexts. A load made inside a load uses that
 	// one's place. Zero is no limit.
 	MaxLoads int

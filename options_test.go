@@ -32,6 +32,7 @@ func TestNewRefusesOptionsThatCannotWork(t *testing.T) {
 		"negative CacheTimeout": {func(o *corral.Options) { o.CacheTimeout = -2 }, "CacheTimeout", time.Duration(-2), "negative"},
 		"negative MaxLoads":     {func(o *corral.Options) { o.MaxLoads = -3 }, "MaxLoads", -3, "negative"},
 		"negative MaxRefreshes": {func(o *corral.Options) { o.MaxRefreshes = -3 }, "MaxRefreshes", -3, "negative"},
+		"negative MaxBatch":     {func(o *corral.Options) { o.MaxBatch = -3 }, "MaxBatch", -3, "negative"},
 		"negative Shards":       {func(o *corral.Options) { o.Shards = -3 }, "Shards", -3, "negative"},
 		"too many Shards":       {func(o *corral.Options) { o.Shards = 1<<16 + 1 }, "Shards", 1<<16 + 1, "65536"},
 		"negative EarlyExpiry":  {func(o *corral.Options) { o.EarlyExpiry = -0.5 }, "EarlyExpiry", -0.5, "zero or above"},
@@ -67,7 +68,7 @@ func TestNewTakesEveryOtherCombination(t *testing.T) {
 		"the most": {
 			TTL: most, StaleFor: most, StaleIfError: most, AbsentTTL: most, EarlyExpiry: math.MaxFloat64, Jitter: 1,
 			LoadTimeout: most, SoftTimeout: most, RetryMin: most, RetryMax: most, CacheTimeout: most,
-			MaxLoads: math.MaxInt, MaxRefreshes: math.MaxInt, Shards: 1 << 16,
+			MaxLoads: math.MaxInt, MaxRefreshes: math.MaxInt, MaxBatch: math.MaxInt, Shards: 1 << 16,
 		},
 		"RetryMin above the default RetryMax":  {TTL: 1, RetryMin: time.Minute},
 		"RetryMax below the default RetryMin":  {TTL: 1, RetryMax: time.Millisecond},
@@ -96,17 +97,20 @@ func TestNilArguments(t *testing.T) {
 	}
 	l := memLoader(t, corral.Options{TTL: time.Minute})
 	load := func(context.Context, string) (int, error) { return 1, nil }
+	many := func(context.Context, []string) (map[string]int, error) { return nil, nil }
 	var none context.Context
 	for name, call := range map[string]func() error{
-		"GetOrLoad, no context": func() error { _, err := l.GetOrLoad(none, "k", load); return err },
-		"GetOrLoad, no load":    func() error { _, err := l.GetOrLoad(t.Context(), "k", nil); return err },
-		"Lookup, no context":    func() error { _, err := l.Lookup(none, "k", load); return err },
-		"Lookup, no load":       func() error { _, err := l.Lookup(t.Context(), "k", nil); return err },
-		"Refresh, no context":   func() error { _, err := l.Refresh(none, "k", load); return err },
-		"Refresh, no load":      func() error { _, err := l.Refresh(t.Context(), "k", nil); return err },
-		"Set, no context":       func() error { return l.Set(none, "k", 1) },
-		"Delete, no context":    func() error { return l.Delete(none, "k") },
-		"Close, no context":     func() error { return l.Close(none) },
+		"GetOrLoad, no context":     func() error { _, err := l.GetOrLoad(none, "k", load); return err },
+		"GetOrLoad, no load":        func() error { _, err := l.GetOrLoad(t.Context(), "k", nil); return err },
+		"GetOrLoadMany, no context": func() error { _, err := l.GetOrLoadMany(none, []string{"k"}, many); return err },
+		"GetOrLoadMany, no load":    func() error { _, err := l.GetOrLoadMany(t.Context(), []string{"k"}, nil); return err },
+		"Lookup, no context":        func() error { _, err := l.Lookup(none, "k", load); return err },
+		"Lookup, no load":           func() error { _, err := l.Lookup(t.Context(), "k", nil); return err },
+		"Refresh, no context":       func() error { _, err := l.Refresh(none, "k", load); return err },
+		"Refresh, no load":          func() error { _, err := l.Refresh(t.Context(), "k", nil); return err },
+		"Set, no context":           func() error { return l.Set(none, "k", 1) },
+		"Delete, no context":        func() error { return l.Delete(none, "k") },
+		"Close, no context":         func() error { return l.Close(none) },
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), "nil") {
 			t.Errorf("%s: %v, want an error that says what is nil", name, err)

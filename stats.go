@@ -7,9 +7,10 @@ import (
 )
 
 // Stats is what a [Loader] has counted since [New]. Counts are exact: Hits and
-// Misses add up to the calls of GetOrLoad and Lookup, Loads to the calls of the
-// user's functions. A call that was refused for its arguments, or after Close,
-// counts nowhere.
+// Misses add up to the calls of GetOrLoad and Lookup and the different keys of
+// GetOrLoadMany, Loads to the calls of the user's functions. A bulk load is one
+// load, which failed if any of its keys did. A call or key that was refused for its
+// arguments, or after Close, counts nowhere.
 type Stats struct {
 	Hits   uint64 // calls answered from the cache without waiting for a load, stale answers included
 	Misses uint64 // all other calls
@@ -19,12 +20,12 @@ type Stats struct {
 	Loads       uint64    // loads started, refreshes included
 	LoadErrors  uint64    // loads that failed, timeouts and panics included
 	Panics      uint64    // loads that panicked or called runtime.Goexit
-	Absent      uint64    // loads that said ErrNotFound
+	Absent      uint64    // keys of which a load said ErrNotFound
 	Stuck       uint64    // loads that run on now, past their timeout
 	Discarded   uint64    // loaded values that were not stored because another write of the key came or was under way, or their lease was lost
 	LoadTimes   Histogram // how long loads took, whatever they came to; those that timed out count with LoadTimeout
 	Refreshes   uint64    // loads started in the background
-	Dropped     uint64    // refreshes that were not started because MaxRefreshes were running
+	Dropped     uint64    // keys whose refresh was not started because MaxRefreshes were running
 	RefreshErrs uint64    // refreshes that failed
 
 	Leases     uint64 // leases had from a cache that gives them: loads that no other process ran meanwhile
