@@ -16,7 +16,7 @@ import (
 func TestServer_SentinelFailover(t *testing.T) {
 	t.Parallel()
 	servers := redistest.NewSentinel(t)
-	f := fleetOf(t, servers, fleetOptions{})
+	f := sharersOf(t, servers, sharersOptions{})
 	f.shares("before")
 	load := f.hold(0, "held")
 	waiting := f.ask(1, "held")
@@ -56,7 +56,7 @@ func TestServer_OneNodeOfMany(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			servers := redistest.Deployments[kind](t)
-			f := fleetOf(t, servers, fleetOptions{})
+			f := sharersOf(t, servers, sharersOptions{})
 			node := servers.Nodes[1]
 			own, others := sortedOut(t, f, node)
 			node.Pause()
@@ -71,7 +71,7 @@ func TestServer_OneNodeOfMany(t *testing.T) {
 
 // sortedOut shares keys until there are some that node holds, and some that
 // others do, and returns both.
-func sortedOut(t *testing.T, f *fleet, node *redistest.Server) (own, others []string) {
+func sortedOut(t *testing.T, f *sharers, node *redistest.Server) (own, others []string) {
 	t.Helper()
 	for i := 0; i < 100 && (len(own) < 2 || len(others) < 2); i++ {
 		key := fmt.Sprint("key ", i)

@@ -15,7 +15,7 @@ import (
 
 // afterwards does something to the server's keys and wants the next round to be
 // served by one load, which is stored.
-func (f *fleet) afterwards(t *testing.T, what string, do func(name string)) {
+func (f *sharers) afterwards(t *testing.T, what string, do func(name string)) {
 	t.Helper()
 	key := "key " + what
 	f.shares(key)
@@ -25,7 +25,7 @@ func (f *fleet) afterwards(t *testing.T, what string, do func(name string)) {
 }
 
 func TestServer_Fault_AnotherType(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	f.afterwards(t, "value", func(name string) {
 		s.Do("DEL", name)
 		s.Do("LPUSH", name, "Ann")
@@ -47,7 +47,7 @@ func TestServer_Fault_AnotherType(t *testing.T) {
 }
 
 func TestServer_Fault_TruncatedAndForeignPayloads(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	other := s.Do("GET", f.key("before")).(string)
 	for what, change := range map[string]func(data string) string{
 		"empty":              func(string) string { return "" },
@@ -82,7 +82,7 @@ func TestServer_Fault_TruncatedAndForeignPayloads(t *testing.T) {
 }
 
 func TestServer_Fault_ValueEvicted(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	f.afterwards(t, "evicted", func(name string) { s.Do("DEL", name) })
 	f.afterwards(t, "all", func(string) { s.Do("FLUSHALL") })
 }
@@ -90,7 +90,7 @@ func TestServer_Fault_ValueEvicted(t *testing.T) {
 // A load whose lease the server evicted may be older than a Delete that found
 // no lease to end: it is not stored.
 func TestServer_Fault_LeaseEvicted(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	load := f.hold(0, "held")
 	if n := s.Do("DEL", f.key("held")+":lease").(int64); n != 1 {
 		t.Fatal("the server had no lease of that name")
@@ -108,7 +108,7 @@ func TestServer_Fault_LeaseEvicted(t *testing.T) {
 // Another process loads once the lease is gone. Two loads then run, and only
 // the second one's value is stored.
 func TestServer_Fault_LeaseEvictedAndTaken(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	load := f.hold(0, "held")
 	s.Do("DEL", f.key("held")+":lease")
 	if r := soon(t, "the other", f.ask(1, "held")); r.err != nil || r.Value != 3 || !r.Stored {
@@ -176,11 +176,11 @@ func TestServer_Fault_ClocksApart(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
 			const ttl = 300 * time.Millisecond
-			_, f := faulty(t, fleetOptions{hook: shifted{by}})
+			_, f := faulty(t, sharersOptions{hook: shifted{by}})
 			if r := soon(t, "a caller", f.ask(1, "before")); r.Source != corral.SourceHit || r.Age < 0 || r.Age > patience {
 				t.Errorf("%+v, want a hit of some milliseconds' age", r)
 			}
-			short := fleetOf(t, f.servers, fleetOptions{hook: shifted{by}, loader: corral.Options{TTL: ttl, StaleIfError: time.Hour}})
+			short := sharersOf(t, f.servers, sharersOptions{hook: shifted{by}, loader: corral.Options{TTL: ttl, StaleIfError: time.Hour}})
 			short.shares("key")
 			passTime(t, 2*ttl)
 			short.shares("key")

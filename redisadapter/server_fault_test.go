@@ -22,11 +22,11 @@ import (
 // of times, and the fleet recovers by itself.
 
 // faulty returns a server and a fleet that shared "before" over it.
-func faulty(t *testing.T, opts fleetOptions) (*redistest.Server, *fleet) {
+func faulty(t *testing.T, opts sharersOptions) (*redistest.Server, *sharers) {
 	t.Helper()
 	t.Parallel()
 	s := redistest.StartServer(t)
-	f := fleetOf(t, redistest.Alone(s), opts)
+	f := sharersOf(t, redistest.Alone(s), opts)
 	f.shares("before")
 	return s, f
 }
@@ -38,7 +38,7 @@ func passTime(t *testing.T, d time.Duration) {
 }
 
 // wantDeleteFails wants a Delete that cannot be made to say so.
-func wantDeleteFails(t *testing.T, f *fleet) {
+func wantDeleteFails(t *testing.T, f *sharers) {
 	t.Helper()
 	for i, m := range f.members {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -55,7 +55,7 @@ func wantDeleteFails(t *testing.T, f *fleet) {
 
 func TestServer_Fault_StoppedForLongerThanALease(t *testing.T) {
 	const life = 500 * time.Millisecond
-	s, f := faulty(t, fleetOptions{cache: redisadapter.Options[string, int]{Lease: life}})
+	s, f := faulty(t, sharersOptions{cache: redisadapter.Options[string, int]{Lease: life}})
 	load := f.hold(0, "held")
 	s.Pause()
 	close(load.letGo)
@@ -70,7 +70,7 @@ func TestServer_Fault_StoppedForLongerThanALease(t *testing.T) {
 }
 
 func TestServer_Fault_KilledAndBackEmpty(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	load := f.hold(0, "held")
 	s.Kill()
 	close(load.letGo)
@@ -91,7 +91,7 @@ func TestServer_Fault_KilledAndBackEmpty(t *testing.T) {
 // A server that is back empty while a load runs knows nothing of its lease: what
 // is loaded is not stored, lest it be older than a Delete.
 func TestServer_Fault_BackEmptyDuringALoad(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	load := f.hold(0, "held")
 	s.Restart()
 	close(load.letGo)
@@ -112,7 +112,7 @@ var breaks = []struct {
 // The client repeats what it got half a reply to. What the server had done by
 // then counts as done: the lease is the caller's, the fill is its own.
 func TestServer_Fault_RepliesCutShortAreAskedForAgain(t *testing.T) {
-	_, f := faulty(t, fleetOptions{client: redis.UniversalOptions{MinRetryBackoff: -1}})
+	_, f := faulty(t, sharersOptions{client: redis.UniversalOptions{MinRetryBackoff: -1}})
 	link := &f.members[0].link
 	for i, b := range breaks {
 		for _, where := range []string{"get", "acquire", "fill"} {
@@ -144,7 +144,7 @@ func TestServer_Fault_RepliesCutShortAreAskedForAgain(t *testing.T) {
 
 // A client that does not repeat anything loads with what it has.
 func TestServer_Fault_RepliesCutShortForGood(t *testing.T) {
-	_, f := faulty(t, fleetOptions{
+	_, f := faulty(t, sharersOptions{
 		client: redis.UniversalOptions{MaxRetries: -1},
 		cache:  redisadapter.Options[string, int]{Lease: 200 * time.Millisecond}, // so long lasts one that nobody knows of
 	})
@@ -171,7 +171,7 @@ func TestServer_Fault_RepliesCutShortForGood(t *testing.T) {
 }
 
 func TestServer_Fault_SlowReplies(t *testing.T) {
-	_, f := faulty(t, fleetOptions{loader: corral.Options{CacheTimeout: 400 * time.Millisecond}})
+	_, f := faulty(t, sharersOptions{loader: corral.Options{CacheTimeout: 400 * time.Millisecond}})
 	slow := func(d time.Duration) {
 		for _, m := range f.members {
 			m.link.Slow(d)
@@ -187,7 +187,7 @@ func TestServer_Fault_SlowReplies(t *testing.T) {
 }
 
 func TestServer_Fault_Readonly(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	load := f.hold(0, "held")
 	s.Do("REPLICAOF", "127.0.0.1", "1") // of nobody: it serves what it has
 	close(load.letGo)
@@ -202,7 +202,7 @@ func TestServer_Fault_Readonly(t *testing.T) {
 }
 
 func TestServer_Fault_OutOfMemory(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	load := f.hold(0, "held")
 	s.Do("CONFIG", "SET", "maxmemory", "1")
 	close(load.letGo)
@@ -224,7 +224,7 @@ func TestServer_Fault_OutOfMemory(t *testing.T) {
 // Scripts are known again after the first call that misses them, at the cost of
 // one round trip.
 func TestServer_Fault_ScriptsFlushed(t *testing.T) {
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	for i := range 3 {
 		s.Do("SCRIPT", "FLUSH")
 		f.source.during(func(string) { s.Do("SCRIPT", "FLUSH") }) // between the lease and the fill
@@ -243,7 +243,7 @@ func TestServer_Fault_ScriptsFlushed(t *testing.T) {
 
 // Waiters of a lease hold no connection, and neither does its holder.
 func TestServer_Fault_PoolExhausted(t *testing.T) {
-	_, f := faulty(t, fleetOptions{client: redis.UniversalOptions{PoolSize: 1}})
+	_, f := faulty(t, sharersOptions{client: redis.UniversalOptions{PoolSize: 1}})
 	const keys = 50
 	letGo := make(chan struct{})
 	f.source.during(func(string) { <-letGo })
@@ -277,7 +277,7 @@ func TestServer_Fault_PoolExhausted(t *testing.T) {
 // The error of a command that a server would not take says what it said.
 func TestServer_Fault_ErrorsAreClear(t *testing.T) {
 	var told []error
-	s, f := faulty(t, fleetOptions{})
+	s, f := faulty(t, sharersOptions{})
 	for _, fault := range []struct {
 		begin, end []any
 		want       string

@@ -20,36 +20,36 @@ import (
 // that has other things to do.
 const patience = 10 * time.Second
 
-// fleetMember is what one process of a fleet has.
-type fleetMember struct {
+// sharer is what one process of a fleet has.
+type sharer struct {
 	link   redistest.Link
 	client redis.UniversalClient
 	cache  *redisadapter.Cache[string, int]
 	loader *corral.Loader[string, int]
 }
 
-// fleet is processes that share servers and a source.
-type fleet struct {
+// sharers are processes that share servers and a source.
+type sharers struct {
 	t       *testing.T
 	servers *redistest.Deployment
 	prefix  string
-	members []*fleetMember
+	members []*sharer
 	source  *numbered
 }
 
-// fleetOptions are those of every member.
-type fleetOptions struct {
+// sharersOptions are those of every member.
+type sharersOptions struct {
 	loader corral.Options // TTL 0 is an hour
 	client redis.UniversalOptions
 	cache  redisadapter.Options[string, int]
 	hook   redis.Hook
 }
 
-// fleetOf returns two members over servers. When the test ends all their
+// sharersOf returns two members over servers. When the test ends all their
 // connections are closed.
-func fleetOf(t *testing.T, servers *redistest.Deployment, opts fleetOptions) *fleet {
+func sharersOf(t *testing.T, servers *redistest.Deployment, opts sharersOptions) *sharers {
 	t.Helper()
-	f := &fleet{t: t, servers: servers, prefix: t.Name(), source: &numbered{spans: map[string][]loadSpan{}}}
+	f := &sharers{t: t, servers: servers, prefix: t.Name(), source: &numbered{spans: map[string][]loadSpan{}}}
 	if opts.loader.TTL == 0 {
 		opts.loader.TTL = time.Hour
 	}
@@ -63,9 +63,9 @@ func fleetOf(t *testing.T, servers *redistest.Deployment, opts fleetOptions) *fl
 	return f
 }
 
-func newMember(t *testing.T, servers *redistest.Deployment, opts fleetOptions) *fleetMember {
+func newMember(t *testing.T, servers *redistest.Deployment, opts sharersOptions) *sharer {
 	t.Helper()
-	m := &fleetMember{}
+	m := &sharer{}
 	t.Cleanup(func() {
 		err := redistest.Until(context.Background(), func(context.Context) error {
 			if n := m.link.Open.Load(); n != 0 {
@@ -159,7 +159,7 @@ type callerReply struct {
 }
 
 // hold has member i load key, and returns once the load runs.
-func (f *fleet) hold(i int, key string) *heldLoad {
+func (f *sharers) hold(i int, key string) *heldLoad {
 	f.t.Helper()
 	h := &heldLoad{began: make(chan struct{}), letGo: make(chan struct{})}
 	var taken atomic.Bool
@@ -179,7 +179,7 @@ func (f *fleet) hold(i int, key string) *heldLoad {
 }
 
 // ask has member i look key up, and returns where the reply will come.
-func (f *fleet) ask(i int, key string) <-chan callerReply {
+func (f *sharers) ask(i int, key string) <-chan callerReply {
 	over := make(chan callerReply, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -203,7 +203,7 @@ func soon[T any](t *testing.T, what string, c <-chan T) (v T) {
 
 // round has callers of each member ask for key at once. All of them must get a
 // value. It returns them.
-func (f *fleet) round(key string, callers int) []int {
+func (f *sharers) round(key string, callers int) []int {
 	f.t.Helper()
 	var replies []<-chan callerReply
 	for i := range f.members {
@@ -223,7 +223,7 @@ func (f *fleet) round(key string, callers int) []int {
 }
 
 // shares wants one load to serve a round of all members, whatever they had.
-func (f *fleet) shares(key string) {
+func (f *sharers) shares(key string) {
 	f.t.Helper()
 	before := f.source.count()
 	values := f.round(key, 10)
@@ -240,7 +240,7 @@ func (f *fleet) shares(key string) {
 // serves has rounds of all members ask for keys that are not there. All get
 // values, by a bounded number of loads: a caller that comes late finds the first
 // flight landed, and so may each member have two in a round.
-func (f *fleet) serves(rounds int) {
+func (f *sharers) serves(rounds int) {
 	f.t.Helper()
 	f.source.takes(50 * time.Millisecond)
 	before := f.source.count()
@@ -255,7 +255,7 @@ func (f *fleet) serves(rounds int) {
 
 // recovers waits until one member stores what the other one hits, with key and
 // with a new one, and both delete: nobody does anything for it.
-func (f *fleet) recovers(keys ...string) {
+func (f *sharers) recovers(keys ...string) {
 	f.t.Helper()
 	f.source.during(nil)
 	tries := 0
@@ -281,7 +281,7 @@ func (f *fleet) recovers(keys ...string) {
 }
 
 // hits returns nil if all members hit key, having looked once before.
-func (f *fleet) hits(ctx context.Context, key string) error {
+func (f *sharers) hits(ctx context.Context, key string) error {
 	for _, times := range []string{"first", "second"} {
 		for i, m := range f.members {
 			r, err := m.loader.Lookup(ctx, key, f.source.load)
@@ -297,4 +297,4 @@ func (f *fleet) hits(ctx context.Context, key string) error {
 }
 
 // key returns how key is written on the servers.
-func (f *fleet) key(key string) string { return name(f.prefix, key) }
+func (f *sharers) key(key string) string { return name(f.prefix, key) }

@@ -25,23 +25,25 @@ func realClient(t *testing.T, args ...string) *redis.Client {
 }
 
 func TestServer_Conformance(t *testing.T) {
-	client := realClient(t)
-	empty := func(t *testing.T) { must(t, client.FlushAll(t.Context()).Err()) }
 	opts := redisadapter.Options[string, string]{Prefix: "p"}
 	t.Run("New", func(t *testing.T) {
+		t.Parallel()
+		client := realClient(t)
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			RealTime: true, Granularity: 20 * time.Millisecond, // so well is the server's clock known on a busy machine
 			New: func(t *testing.T) corral.Cache[string, string] {
-				empty(t)
+				must(t, client.FlushAll(t.Context()).Err())
 				return redisadapter.New(client, opts)
 			},
 		})
 	})
 	t.Run("Plain", func(t *testing.T) {
+		t.Parallel()
+		client := realClient(t)
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			Plain: true, RealTime: true, Granularity: time.Millisecond,
 			New: func(t *testing.T) corral.Cache[string, string] {
-				empty(t)
+				must(t, client.FlushAll(t.Context()).Err())
 				return redisadapter.Plain(client, opts)
 			},
 		})

@@ -1,12 +1,7 @@
 package redistest
 
-import (
-	"os/exec"
-	"syscall"
-)
+import "syscall"
 
 // endWithUs has the system end the process if the test's ends without cleaning
 // up, as one does that ran into its time-out.
-func endWithUs(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-}
+func endWithUs(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

@@ -17,8 +17,8 @@ import (
 const masterName = "main"
 
 // NewSentinel starts a master, its replica and a sentinel that makes the replica
-// the master once the master is silent for half a second. One sentinel is
-// enough to decide, and no two have to elect one first.
+// the master once the master is silent for two seconds, which a busy one is not
+// by chance. One sentinel is enough to decide, and no two have to elect one first.
 func NewSentinel(t testing.TB) *Deployment {
 	t.Helper()
 	nodes := startAll(t, args("--repl-diskless-sync-delay", "0"), args())
@@ -46,7 +46,7 @@ func watcher(master string) setup {
 		host, port, _ := net.SplitHostPort(master)
 		file := filepath.Join(dir, "sentinel.conf")
 		text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\n"+
-			"sentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 2000\n", masterName, host, port)
+			"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 2000\n", masterName, host, port)
 		return []string{file, "--sentinel"}, os.WriteFile(file, []byte(text), 0o600)
 	}
 }

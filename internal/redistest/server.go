@@ -135,7 +135,7 @@ func (s *Server) run() error {
 	s.cmd = exec.Command(path, append(more,
 		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no",
 		"--dir", dir, "--logfile", logged)...)
-	endWithUs(s.cmd)
+	ownGroup(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
@@ -206,13 +206,18 @@ func (s *Server) Resume() {
 	}
 }
 
-// Kill ends the server with SIGKILL, also one that is paused. It may have ended
-// before.
+// Kill ends the server with SIGKILL, also one that is paused, and what it forked
+// to write for a replica. It may have ended before.
 func (s *Server) Kill() {
 	if s.gone == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill()
+	select {
+	case <-s.gone: // its number may be another's by now
+		return
+	default:
+	}
+	end(s.cmd.Process)
 	<-s.gone
 }
 
