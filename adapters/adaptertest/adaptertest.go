@@ -66,6 +66,7 @@ func clauses[K comparable, V any]() []clause[K, V] {
 		lifeClauses[K, V](), plainClauses[K, V](), concurrencyClauses[K, V](), contextClauses[K, V](),
 		faultClauses[K, V](), byteClauses[K, V](), abilityClauses[K, V](), wrapperClauses[K, V](),
 		leaseClauses[K, V](), leaseEndClauses[K, V](), leaseWatchClauses[K, V](), listenClauses[K, V](), layerClauses[K, V](),
+		batchClauses[K, V](), batchLeaseClauses[K, V](),
 	} {
 		all = append(all, group...)
 	}

@@ -116,12 +116,13 @@ func claimed(key string, b []byte) (*entry, error) {
 // slow is an honest cache that buffers its writes.
 type slow struct {
 	mu      sync.Mutex
-	pending map[string]*entry // guarded by mu
+	pending map[string]*entry        // guarded by mu
+	kept    map[string]func() *entry // guarded by mu; what to take in place of pending
 	inner   *memadapter.Cache[string, string]
 }
 
 func buffered() *slow {
-	return &slow{pending: map[string]*entry{}, inner: memadapter.New[string, string]()}
+	return &slow{pending: map[string]*entry{}, kept: map[string]func() *entry{}, inner: memadapter.New[string, string]()}
 }
 
 func (s *slow) Get(ctx context.Context, key string) (*entry, error) { return s.inner.Get(ctx, key) }
@@ -144,6 +145,9 @@ func (s *slow) Settle(ctx context.Context, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.pending[key]; e != nil {
+		if kept := s.kept[key]; kept != nil {
+			e = kept()
+		}
 		delete(s.pending, key)
 		return s.inner.Set(ctx, key, e)
 	}

@@ -328,6 +328,8 @@ func TestBrokenWrappersAreCaught(t *testing.T) {
 		{"Leaser invented", onlyLeases(shortLife), []any{near, mem()}, "has Leaser"},
 		{"leases of another life", onlyLeases(2 * shortLife), []any{near, onlyLeases(shortLife)}, "LeaseLife"},
 		{"Layered hidden", mem(), []any{onlyLayers{mem()}, near}, "lacks Layered"},
+		{"BatchCache hidden", &faulty{}, []any{manyLayer(mem()), manyLayer(mem())}, "lacks BatchCache"},
+		{"BatchLeaser hidden", onlyLeases(shortLife), []any{near, manyLeases()}, "lacks BatchLeaser"},
 		{"PlainCache hidden", mem(), []any{plain()}, "lacks PlainCache"},
 		{"nothing inside", mem(), nil, "no cache"},
 	} {

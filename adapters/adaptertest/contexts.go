@@ -58,7 +58,9 @@ func (p *probe[K, V]) operations(key K, e *corral.Entry[V]) []operation {
 			operation{call("Fill", key), func(ctx context.Context) error { return l.Fill(ctx, key, token, e) }},
 			operation{call("Release", key), func(ctx context.Context) error { return l.Release(ctx, key, token) }})
 	}
-	return ops
+	both := []*corral.Entry[V]{e, e}
+	ops = append(ops, p.batchOperations([]K{key, p.Key(1007)}, both)...)
+	return append(ops, p.batchLeaseOperations([]K{key, p.Key(1007)}, both)...)
 }
 
 func checkEndedContext[K comparable, V any](p *probe[K, V]) {

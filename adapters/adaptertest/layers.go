@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -40,6 +41,14 @@ func layerClauses[K comparable, V any]() []clause[K, V] {
 			cause: "A fixed life for copies; Keep counted from the copy and not from the load. A plain value's life is what GetValue said was left.",
 			when:  layered[K, V],
 			check: checkNearKeep[K, V],
+		},
+		{
+			name:  "layer-batch",
+			rule:  "If all caches inside are BatchCaches, both layers are. What GetMany of far read is found in near, and after SetMany or DeleteMany of the layered cache near has nothing older.",
+			why:   "The Loader asks each layer for many keys. One that hides the ability costs a round trip for each key; one whose copies many keys pass by serves deleted values.",
+			cause: "Get of the layers written out and the methods for many keys forgotten, or left to the caches inside.",
+			when:  layered[K, V],
+			check: checkLayerBatch[K, V],
 		},
 	}
 }
@@ -136,6 +145,57 @@ func checkNearKeep[K comparable, V any](p *probe[K, V]) {
 	p.sleep(time.Until(end))
 	if got := p.getBy(near, p.Key(0)); got != nil {
 		p.failf("%s of near found the entry after its Keep of %v was over", call("Get", p.Key(0)), e.Keep)
+	}
+}
+
+func checkLayerBatch[K comparable, V any](p *probe[K, V]) {
+	near, back := p.layers()
+	if near == nil {
+		return
+	}
+	able := is[corral.BatchCache[K, V]]
+	if all := p.Inner != nil && !slices.ContainsFunc(p.Inner(), func(c any) bool { return !able(c) }); all && !(able(near) && able(back)) {
+		p.failf("the layers are a %T and a %T, which are not both BatchCaches, and all caches inside are", near, back)
+	}
+	b, far := p.batch(p.cache), p.batch(back)
+	if b == nil || far == nil {
+		return
+	}
+	keys, first, later := []K{p.Key(0), p.Key(1), p.Key(2)}, p.numbered(3, 0), p.numbered(3, 10)
+	for n, key := range keys {
+		p.must(call("Set", key), p.writeBy(p.processes()[len(p.processes())-1], key, first[n])) // another, if there is one
+	}
+	far.wantEntries(keys, first, "of far after Set")
+	p.wantNear(near, keys, first, "after GetMany of far")
+	b.set(keys, later)
+	p.wantNoneOf(near, keys, first, "near after SetMany")
+	far.wantEntries(keys, later, "of far after SetMany")
+	p.wantNear(near, keys, later, "after GetMany of far")
+	b.remove(keys)
+	p.wantNoneOf(near, keys, later, "near after DeleteMany")
+	p.wantNoneOf(back, keys, later, "far after DeleteMany")
+}
+
+// wantNear fails unless near has copies of the entries.
+func (p *probe[K, V]) wantNear(near corral.Cache[K, V], keys []K, want []*corral.Entry[V], when string) {
+	for n, key := range keys {
+		p.settleBy(near, key)
+		got := p.getBy(near, key)
+		if got == nil {
+			p.failf("%s of near %s missed, want a copy", call("Get", key), when)
+		}
+		if diff := p.differ(got, want[n]); diff != "" {
+			p.failf("%s of near %s returned %s", call("Get", key), when, diff)
+		}
+	}
+}
+
+// wantNoneOf fails if a layer has one of the entries.
+func (p *probe[K, V]) wantNoneOf(layer corral.Cache[K, V], keys []K, old []*corral.Entry[V], where string) {
+	for n, key := range keys {
+		if got := p.getBy(layer, key); got != nil && p.differ(got, old[n]) == "" {
+			p.failf("%s of %s found the entry from before it, with the value %s", call("Get", key), where, show(got.Value))
+		}
 	}
 }
 

@@ -36,12 +36,13 @@ type ending[K comparable, V any] struct {
 }
 
 func (p *probe[K, V]) endings() []ending[K, V] {
-	return []ending[K, V]{
+	all := []ending[K, V]{
 		{"Fill", func(h *attempt[K, V]) { h.fill(p.entry(0), "by the holder") }},
 		{"Release", func(h *attempt[K, V]) { h.release() }},
 		{"Set", func(h *attempt[K, V]) { p.put(h.key, p.entry(0)) }},
 		{"Delete", func(h *attempt[K, V]) { p.remove(h.key) }},
 	}
+	return append(all, p.batchEndings()...)
 }
 
 func checkLeaseWatch[K comparable, V any](p *probe[K, V], rival corral.Cache[K, V], key func(int) K) {

@@ -11,8 +11,8 @@ import (
 func wrapperClauses[K comparable, V any]() []clause[K, V] {
 	return []clause[K, V]{{
 		name:  "wrapper",
-		rule:  "A wrapper has an optional interface only if a cache inside it has it, but for Layered, which two caches make. It has Settler, Checker, Listener, Layered and Leaser if any of them has, Far and PlainCache if all have; it is far if all of them are, and its leases last as long as those inside.",
-		why:   "An ability that is hidden is not used: a buffered Set is not waited for, each caller makes a round trip, deletes by other processes are not heard, every process loads. An invented one is called and cannot do it.",
+		rule:  "A wrapper has an optional interface only if a cache inside it has it, but for Layered, which two caches make, and for BatchCache and BatchLeaser, for which single calls will do. It has Settler, Checker, Listener, Layered and Leaser if any of them has, Far, PlainCache and BatchCache if all have, and BatchLeaser if all Leasers have; it is far if all of them are, and its leases last as long as those inside.",
+		why:   "An ability that is hidden is not used: a buffered Set is not waited for, each caller makes a round trip, deletes by other processes are not heard, every process loads, a thousand keys take a thousand round trips. An invented one is called and cannot do it.",
 		cause: "The inner cache kept as a corral.Cache, which hides its other methods, or embedded with all of them.",
 		when:  func(cfg *Config[K, V]) bool { return cfg.Inner != nil },
 		check: checkWrapper[K, V],
@@ -25,10 +25,14 @@ type ability struct {
 	has  func(cache any) bool
 	any  bool // a wrapper has it as soon as one inner cache has it
 	made bool // a wrapper may have it without
+
+	among func(cache any) bool // of which it is asked; nil is all
 }
 
 func abilities[K comparable, V any]() []ability {
 	return []ability{
+		{name: "BatchCache", has: is[corral.BatchCache[K, V]], made: true},
+		{name: "BatchLeaser", has: is[corral.BatchLeaser[K, V]], made: true, among: is[corral.Leaser[K, V]]},
 		{name: "Settler", has: is[corral.Settler[K]], any: true},
 		{name: "Checker", has: is[corral.Checker], any: true},
 		{name: "Listener", has: is[corral.Listener[K]], any: true},
@@ -48,8 +52,12 @@ func checkWrapper[K comparable, V any](p *probe[K, V]) {
 		p.failf("Config.Inner returned no cache")
 	}
 	for _, a := range abilities[K, V]() {
-		with := 0
+		with, of := 0, 0
 		for _, cache := range inner {
+			if a.among != nil && !a.among(cache) {
+				continue
+			}
+			of++
 			if a.has(cache) {
 				with++
 			}
@@ -58,8 +66,8 @@ func checkWrapper[K comparable, V any](p *probe[K, V]) {
 		switch {
 		case has && with == 0 && !a.made:
 			p.failf("%T has %s, and no cache inside it has", p.cache, a.name)
-		case !has && with > 0 && (a.any || with == len(inner)):
-			p.failf("%T lacks %s, and %d of the %d caches inside it have it", p.cache, a.name, with, len(inner))
+		case !has && with > 0 && (a.any || with == of):
+			p.failf("%T lacks %s, and %d of %d caches inside it have it", p.cache, a.name, with, of)
 		}
 	}
 	p.wantLeaseLifeOf(inner)
