@@ -109,8 +109,10 @@ type Checker interface {
 // processes. Listen calls drop with the keys that it hears of, until ctx ends or
 // it can no longer hear. It calls drop without a key when it begins to hear, and
 // when it may have missed something: any key may have been written before. The
-// Loader runs it from [New] to [Loader.Close], again after a pause if it
-// returned, and detaches the flights of dropped keys.
+// Loader runs it from [New] to [Loader.Close], again after a pause unless it
+// returned an [*OptionError], and detaches the flights of dropped keys. It does
+// not for a cache that gives leases and is not [Layered]: those tell what it
+// needs, and a subscription for each Loader is a burden to a server.
 type Listener[K comparable] interface {
 	Listen(ctx context.Context, drop func(keys ...K)) error
 }

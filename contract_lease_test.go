@@ -353,15 +353,35 @@ func TestContract_W1_NothingOlderIsStoredAcrossProcesses(t *testing.T) {
 	})
 	bubble(t, "W1/who heard of a Delete elsewhere lets nobody join the open flight", func(t *testing.T) {
 		f := newFleet(t, 2, opts)
+		l := newLoader[string, int](t, layers{f.process[0], memadapter.New[string, int]()}, opts)
 		s := source{took: 500 * time.Millisecond} // before the first renewal
-		go func() { _, _ = f.loader[0].GetOrLoad(t.Context(), "k", s.load) }()
+		go func() { _, _ = l.GetOrLoad(t.Context(), "k", s.load) }()
 		synctest.Wait()
 		if err := f.loader[1].Delete(t.Context(), "k"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if v := get(t, f.loader[0], "k", s.load); v != 2 {
+		if v := get(t, l, "k", s.load); v != 2 {
 			t.Errorf("GetOrLoad = %d, want 2", v)
+		}
+	})
+	bubble(t, "W1/who heard of a Delete elsewhere lets nobody join a flight that waits", func(t *testing.T) {
+		f := newFleet(t, 2, corral.Options{TTL: time.Second, StaleFor: time.Hour})
+		l := newLoader[string, int](t, layers{f.process[0], memadapter.New[string, int]()}, corral.Options{TTL: time.Second, StaleFor: time.Hour})
+		f.process[0].quiet = true
+		s := source{took: time.Second}
+		get(t, l, "k", s.load)
+		time.Sleep(2 * time.Second)
+		get(t, f.loader[1], "k", s.load) // its refresh runs
+		synctest.Wait()
+		get(t, l, "k", s.load) // waits for it, in the background
+		synctest.Wait()
+		if err := f.loader[1].Delete(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if v := get(t, l, "k", s.load); v != 3 {
+			t.Errorf("GetOrLoad = %d, want 3", v)
 		}
 	})
 	bubble(t, "W1/Delete elsewhere during a refresh drops the previous value", func(t *testing.T) {

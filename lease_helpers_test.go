@@ -94,6 +94,15 @@ func (p *process) Watch(key string) (<-chan struct{}, func()) {
 
 const leaseLife = 2 * time.Second
 
+// layers puts copies in memory in front of a process's view of the store; it
+// never fills them, and hears what the other processes write.
+type layers struct {
+	*process
+	near corral.Cache[string, int]
+}
+
+func (c layers) Layers() (near, far corral.Cache[string, int]) { return c.near, c.process }
+
 // fleet is n processes over one store, each with a Loader.
 type fleet struct {
 	store   *memadapter.Shared[string, int]

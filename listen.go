@@ -2,6 +2,7 @@ package corral
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
@@ -9,7 +10,7 @@ import (
 )
 
 // listen runs a cache's Listener until Close. What ends early is run again after
-// the pauses by which a failing cache rests.
+// the pauses by which a failing cache rests, unless it can never work.
 func (l *Loader[K, V]) listen(listener Listener[K]) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	l.life.onClose = func() { cancel(ErrClosed) }
@@ -27,6 +28,10 @@ func (l *Loader[K, V]) listen(listener Listener[K]) {
 			}
 			var none K
 			l.tell(l.opts.Hooks.CacheError, ctx, none, Event{Op: OpCacheListen, Err: err, Took: time.Since(start)})
+			var never *OptionError
+			if errors.As(err, &never) {
+				return
+			}
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():

@@ -117,7 +117,7 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 		Alarm:           l.alarm,
 		Ready:           l.ready,
 	})
-	if listener, ok := cache.(Listener[K]); ok {
+	if listener, ok := cache.(Listener[K]); ok && (l.layered || l.leaser == nil) {
 		l.listen(listener)
 	}
 	l.quick = (!l.far || l.layered) && !l.table.Odd() && opts.Hooks.Hit == nil
