@@ -478,6 +478,15 @@ func TestContract_A1_LeasesOfAFailingCache(t *testing.T) {
 		get(t, f.loader[1], "k", s.load)
 		wantTook(t, "the other's call", start, time.Second)
 	})
+	bubble(t, "F16/an Acquire whose reply is lost", func(t *testing.T) {
+		f := newFleet(t, 2, opts)
+		f.process[0].acquireLost = broken
+		s := source{took: time.Second}
+		get(t, f.loader[0], "k", s.load) // not stored: for all it knows it has no lease
+		start := time.Now()
+		get(t, f.loader[1], "k", s.load)
+		wantTook(t, "the other's call", start, time.Second)
+	})
 	bubble(t, "F16/a fill whose reply is lost", func(t *testing.T) {
 		f := newFleet(t, 1, opts)
 		s := source{took: time.Second}

@@ -20,6 +20,8 @@ type process struct {
 	unreadable bool // nobody can read what the others wrote
 	fillErr    error
 
+	acquireLost error // what Acquire returns once it was carried out
+
 	mu    sync.Mutex
 	err   error         // guarded by mu
 	lost  error         // what a call that was carried out returns; guarded by mu
@@ -60,6 +62,9 @@ func (p *process) Get(ctx context.Context, key string) (e *corral.Entry[int], er
 
 func (p *process) Acquire(ctx context.Context, key string, r corral.LeaseRequest[int]) (got corral.Lease[int], err error) {
 	err = p.call(&p.acquires, func() error { got, err = p.Process.Acquire(ctx, key, r); return err })
+	if err == nil && p.acquireLost != nil {
+		return corral.Lease[int]{}, p.acquireLost
+	}
 	if got.State == corral.LeaseChanged && p.unreadable {
 		return got, corral.ErrUndecodable
 	}

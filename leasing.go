@@ -138,8 +138,19 @@ func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseReq
 
 func (l *Loader[K, V]) acquireNow(ctx context.Context, key K, ask LeaseRequest[V]) (Lease[V], error) {
 	got, err := l.leaser.Acquire(ctx, key, ask)
-	if ctx.Err() != nil && (err != nil || got.State == LeaseHeld) { // nobody waits for the answer any more
+	switch {
+	case ctx.Err() != nil && (err != nil || got.State == LeaseHeld): // nobody waits for the answer any more
 		_ = l.leaser.Release(context.WithoutCancel(ctx), key, cmp.Or(got.Token, ask.Token))
+	case err != nil && !errors.Is(err, ErrUndecodable): // only the answer may have been lost
+		l.life.again()
+		go func() {
+			defer l.life.leave()
+			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.CacheTimeout)
+			defer cancel()
+			_, _ = bounded.Do(bound, func(ctx context.Context) (struct{}, error) {
+				return struct{}{}, l.leaser.Release(ctx, key, ask.Token)
+			})
+		}()
 	}
 	return l.leaseOf(got, err)
 }

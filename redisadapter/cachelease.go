@@ -3,6 +3,8 @@ package redisadapter
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -13,8 +15,7 @@ import (
 func (c *Cache[K, V]) LeaseLife() time.Duration { return c.server.leases.length() }
 
 // Acquire asks for the lease of key and looks at what is stored, in one round
-// trip. Where that changed and cannot be read the error is
-// [corral.ErrUndecodable]; ask again with Force.
+// trip. What nobody can read counts as nothing, and costs one more.
 func (c *Cache[K, V]) Acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (corral.Lease[V], error) {
 	return on(ctx, &c.server, key, func(ctx context.Context, p place) (corral.Lease[V], error) {
 		return c.acquire(ctx, p, r)
@@ -26,22 +27,39 @@ func (c *Cache[K, V]) acquire(ctx context.Context, p place, r corral.LeaseReques
 	if r.Seen != nil {
 		seen = binary.BigEndian.AppendUint64(nil, r.Seen.Version)
 	}
-	a, err := c.server.acquire(ctx, scriptAcquire, p, r.Token, r.Force, string(seen))
-	if err != nil || a.outcome != "changed" {
-		return leaseFrom[V](a, err)
+	void := false
+	for range acquireTries {
+		a, err := c.server.acquire(ctx, scriptAcquire, p, r.Token, r.Force, string(seen))
+		if err != nil || a.outcome != "changed" {
+			l, err := leaseFrom[V](a, err)
+			l.Empty = l.Empty || void
+			return l, err
+		}
+		data := []byte(a.value)
+		e, err := c.open(p, data)
+		switch {
+		case e != nil:
+			return corral.Lease[V]{State: corral.LeaseChanged, Entry: e}, nil
+		case err != nil && !errors.Is(err, corral.ErrUndecodable):
+			return corral.Lease[V]{}, err
+		}
+		// Bytes that nobody can read, and an entry in the last millisecond of its
+		// Keep, are as good as nothing. To ask with Force would be to load over what
+		// another process has stored since: these very bytes are what was seen.
+		seen, void = seenAs(data), true
 	}
-	e, err := c.open(p, []byte(a.value))
-	if err != nil {
-		return corral.Lease[V]{}, err
-	}
-	if e != nil {
-		return corral.Lease[V]{State: corral.LeaseChanged, Entry: e}, nil
-	}
-	// In the last millisecond of its Keep an entry is no more one, and still there.
-	r.Force = true
-	l, err := c.acquire(ctx, p, r)
-	l.Empty = true
-	return l, err
+	return corral.Lease[V]{}, corral.ErrUndecodable
+}
+
+// acquireTries bounds how often acquire asks if each time it finds other bytes that
+// nobody can read.
+const acquireTries = 4
+
+// seenAs returns by what the script knows data again, which may be shorter than
+// an entry.
+func seenAs(data []byte) []byte {
+	cut := func(from, to int) []byte { return data[min(from, len(data)):min(to, len(data))] }
+	return slices.Concat(cut(12, 16), cut(60, 64))
 }
 
 // Renew gives the lease of key its whole life again; [corral.ErrLeaseLost] if
