@@ -1,8 +1,15 @@
 package redisadapter_test
 
 import (
+	"context"
+	"net"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/redistest"
 )
 
 // G2, G3: a client that got no answer to its acquire repeats it, and the first one
@@ -25,5 +32,47 @@ func TestLease_LateAcquire(t *testing.T) {
 		c.holds(t, "")
 		must(t, c.Fill(t.Context(), 42, late.Token, entry("Bob")))
 		c.holds(t, "Bob")
+	})
+}
+
+// late is a connection whose answers take their time.
+type late struct {
+	net.Conn
+	by *atomic.Int64
+}
+
+func (c late) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	time.Sleep(time.Duration(c.by.Load()))
+	return n, err
+}
+
+// A process that was kept from running hears of an entry when that is over, and
+// another one was stored since: that one it must not load again.
+func TestLease_LateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, client := mini(t)
+		var by atomic.Int64
+		slow := users(redistest.Client(t, func(context.Context, string, string) (net.Conn, error) {
+			conn, err := m.Dial()
+			return late{conn, &by}, err
+		}))
+		quick := users(client)
+		short := fresh(User{"Ann"})
+		short.Keep = 100 * time.Millisecond
+		must(t, quick.Set(t.Context(), 42, short))
+		_, err := slow.Acquire(t.Context(), 1, corral.LeaseRequest[User]{Token: "a"}) // it knows the time, and the server the script
+		must(t, err)
+
+		by.Store(int64(200 * time.Millisecond))
+		time.AfterFunc(150*time.Millisecond, func() {
+			by.Store(0)
+			must(t, quick.Set(t.Context(), 42, fresh(User{"Bob"})))
+		})
+		l, err := slow.Acquire(t.Context(), 42, corral.LeaseRequest[User]{Token: "a"})
+		must(t, err)
+		if l.State != corral.LeaseChanged || l.Entry.Value.Name != "Bob" || l.Empty {
+			t.Errorf("the lease is %+v, want the entry that was stored", l)
+		}
 	})
 }
