@@ -116,7 +116,7 @@ func TestLeaseModel_Broken(t *testing.T) {
 			p.release = func(s shelf, _ lease) shelf { return s }
 		}},
 		{"renew brings a lost lease back", faults{deletes: 1}, overWrite, func(p *protocol) {
-			p.renew = func(s shelf, l lease) (shelf, answer) { return shelf{s.stored, l}, done }
+			p.renew = func(s shelf, l lease) (shelf, answer) { return shelf{stored: s.stored, lease: l}, done }
 		}},
 		{"an acquire that arrives late brings its lease back", faults{deletes: 1, delays: 1, ends: true}, overWrite, func(p *protocol) {
 			p.acquire = func(s shelf, t token, _ uint8, seen version, force bool) (shelf, answer) {
