@@ -18,7 +18,7 @@ const (
 	fleetCallers = 200
 	fleetTTL     = 300 * time.Millisecond
 	fleetLoad    = 40 * time.Millisecond
-	fleetLease   = time.Second
+	fleetLease   = 2 * time.Second
 
 	// bound is how long anybody may wait who was not stopped: for a lease to run
 	// out whose holder died, and for the load of the next one.
@@ -45,34 +45,54 @@ func (f *herd) wantEquation(t *testing.T, takeovers int) {
 		t.Errorf("%d fills were accepted for %d expiries:\n%s", len(f.fills), expiries, f.story())
 	}
 	took := f.sum(func(c *childCount) int { return int(c.Stats.Takeovers) })
-	if took != takeovers {
+	if took != takeovers && (took < takeovers || f.stall() < fleetLease/2) { // a holder that cannot run cannot renew
 		t.Errorf("%d takeovers, want %d", took, takeovers)
 	}
 	if want := expiries + f.kills + took; len(f.loads) != want {
 		t.Errorf("%d loads for %d expiries, %d kills and %d takeovers", len(f.loads), expiries, f.kills, took)
 	}
-	for _, fault := range f.faults() {
-		t.Error(fault)
-	}
+	f.wantNoFaults(t)
 	t.Logf("%d expiries, %d fills, %d loads, %d kills, %d takeovers, %d calls, %d flights waited for another process's; clocks apart by %v",
 		expiries, len(f.fills), len(f.loads), f.kills, took,
 		f.sum(func(c *childCount) int { return c.Calls }),
 		f.sum(func(c *childCount) int { return int(c.Stats.LeaseWaits) }), f.apart())
 }
 
+// wantNoFaults wants the history to be one that may be.
+func (f *herd) wantNoFaults(t *testing.T) {
+	t.Helper()
+	faults := f.faults()
+	for i, fault := range faults {
+		if i == 10 {
+			t.Errorf("and %d more", len(faults)-i)
+			break
+		}
+		t.Error(fault)
+	}
+}
+
+// stall is for how long a process could not run that was not stopped.
+func (f *herd) stall() (stall time.Duration) {
+	for _, m := range f.members {
+		if m.count != nil && !m.frozen {
+			stall = max(stall, time.Duration(m.count.StalledNs))
+		}
+	}
+	return stall
+}
+
 // wantBound wants no caller to have waited for longer than the bound, but those
 // whose process was stopped, and but for what the machine stalled.
 func (f *herd) wantBound(t *testing.T) {
 	t.Helper()
-	longest, stall := time.Duration(0), time.Duration(0)
+	longest, stall := time.Duration(0), f.stall()
 	for pid, m := range f.members {
 		if m.count == nil || m.frozen {
 			continue
 		}
-		waited, stalled := time.Duration(m.count.LongestNs), time.Duration(m.count.StalledNs)
-		longest, stall = max(longest, waited), max(stall, stalled)
-		if waited > bound+stalled {
-			t.Errorf("a caller of process %d waited for %v, want at most %v and %v for a machine that stalled", pid, waited, bound, stalled)
+		waited := time.Duration(m.count.LongestNs)
+		if longest = max(longest, waited); waited > bound+stall {
+			t.Errorf("a caller of process %d waited for %v, want at most %v and %v for a machine that stalled", pid, waited, bound, stall)
 		}
 	}
 	t.Logf("the longest wait was %v, the longest stall of the machine %v", longest, stall)
@@ -128,9 +148,7 @@ func TestProcesses_Deletes(t *testing.T) {
 	f.run(t, 50)
 	f.reported(t)
 	f.wantBound(t)
-	for _, fault := range f.faults() {
-		t.Error(fault)
-	}
+	f.wantNoFaults(t)
 	if len(f.deletes) < 20 {
 		t.Errorf("only %d Deletes", len(f.deletes))
 	}
