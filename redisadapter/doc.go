@@ -5,7 +5,8 @@
 // [New] is for keys of its own: it stores entries in the envelope of package
 // bytestore, which knows how old a value is, whether it belongs to the key, and
 // that the source has none. [Plain] is for keys that other programs write and
-// read.
+// read. For those who run it there is docs/redis.md in this module: promises,
+// costs of each call, rights, and what to do in an outage.
 //
 // # Cost
 //
