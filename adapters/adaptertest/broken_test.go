@@ -330,7 +330,7 @@ func TestBrokenWrappersAreCaught(t *testing.T) {
 		{"Layered hidden", mem(), []any{onlyLayers{mem()}, near}, "lacks Layered"},
 		{"BatchCache hidden", &faulty{}, []any{manyLayer(mem()), manyLayer(mem())}, "lacks BatchCache"},
 		{"BatchLeaser hidden", onlyLeases(shortLife), []any{near, manyLeases()}, "lacks BatchLeaser"},
-		{"PlainCache hidden", mem(), []any{plain()}, "lacks PlainCache"},
+		{"PlainCache hidden", manyLayer(mem()), []any{plain()}, "lacks PlainCache"},
 		{"nothing inside", mem(), nil, "no cache"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -20,9 +20,22 @@ type (
 
 const shortLife = 3 * time.Second
 
+// oneByOne hides, embedded beside a cache, that it takes many keys at once: the
+// same method twice is none.
+type oneByOne struct{}
+
+func (oneByOne) GetMany()     {}
+func (oneByOne) SetMany()     {}
+func (oneByOne) DeleteMany()  {}
+func (oneByOne) AcquireMany() {}
+func (oneByOne) RenewMany()   {}
+func (oneByOne) FillMany()    {}
+func (oneByOne) ReleaseMany() {}
+
 // leased is a process of a shared store with some of its calls replaced.
 type leased struct {
 	*process
+	oneByOne
 	store *memadapter.Shared[string, string]
 	last  *sync.Map // the token that had a key's lease last, in any process
 	down  atomic.Bool
@@ -179,6 +192,7 @@ func leasedFor(life time.Duration, spoil func(l *leased)) Config[string, string]
 // entries, of which it tells the value and the life that is left.
 type bareLeased struct {
 	*process
+	oneByOne
 	store *bareStore
 }
 
@@ -190,7 +204,7 @@ type bareStore struct {
 	token   string // guarded by mu; of the last Acquire
 }
 
-func (s *bareStore) process() *bareLeased { return &bareLeased{s.shared.Process(), s} }
+func (s *bareStore) process() *bareLeased { return &bareLeased{process: s.shared.Process(), store: s} }
 
 func (b *bareLeased) getLocked(ctx context.Context, key string) (bare, whole *entry) {
 	whole, _ = b.process.Get(ctx, key)
@@ -288,8 +302,9 @@ func bareLeasedConfig(forgets bool) Config[string, string] {
 // spoils it is set by the test.
 type double struct {
 	*process // the far cache, with its leases
-	mu       sync.Mutex
-	near     *memadapter.Cache[string, string]
+	oneByOne
+	mu   sync.Mutex
+	near *memadapter.Cache[string, string]
 
 	layers   func() (near, far cache)
 	copied   func(e *entry) *entry // what near gets of e

@@ -49,15 +49,18 @@ func (p *Process[K, V]) LeaseLife() time.Duration { return p.store.life }
 // returns an error for an empty token and if leases are off.
 func (p *Process[K, V]) Acquire(_ context.Context, key K, r corral.LeaseRequest[V]) (corral.Lease[V], error) {
 	s := p.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acquireLocked(key, r, now())
+}
+
+func (s *Shared[K, V]) acquireLocked(key K, r corral.LeaseRequest[V], at int64) (corral.Lease[V], error) {
 	switch {
 	case s.life <= 0:
 		return corral.Lease[V]{}, errLeasesOff
 	case r.Token == "":
 		return corral.Lease[V]{}, errEmptyToken
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := now()
 	e, l := s.entryLocked(key, at), s.leaseLocked(key, at)
 	switch {
 	case e != nil && !r.Force && !same(e, r.Seen):
@@ -83,7 +86,10 @@ func (p *Process[K, V]) Renew(_ context.Context, key K, token string) error {
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now()
+	return s.renewLocked(key, token, now())
+}
+
+func (s *Shared[K, V]) renewLocked(key K, token string, at int64) error {
 	l := s.leaseLocked(key, at)
 	if !l.of(token) {
 		return corral.ErrLeaseLost
@@ -102,7 +108,10 @@ func (p *Process[K, V]) Fill(_ context.Context, key K, token string, e *corral.E
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now()
+	return s.fillLocked(key, token, e, now())
+}
+
+func (s *Shared[K, V]) fillLocked(key K, token string, e *corral.Entry[V], at int64) error {
 	if s.filledLocked(key, token, at) {
 		return nil
 	}
@@ -122,11 +131,15 @@ func (p *Process[K, V]) Release(_ context.Context, key K, token string) error {
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaseLocked(key, now()).of(token) {
+	s.releaseLocked(key, token, now())
+	return nil
+}
+
+func (s *Shared[K, V]) releaseLocked(key K, token string, at int64) {
+	if s.leaseLocked(key, at).of(token) {
 		s.leaseToLocked(key, lease{})
 		s.wakeLocked(key)
 	}
-	return nil
 }
 
 // leaseLocked returns the lease of key that somebody has, or the zero lease.

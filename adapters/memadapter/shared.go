@@ -104,8 +104,7 @@ func (p *Process[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error 
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writeLocked(key, e, lease{})
-	s.announceLocked(key, p)
+	s.setLocked(key, e, p)
 	return nil
 }
 
@@ -115,9 +114,14 @@ func (p *Process[K, V]) Delete(_ context.Context, key K) error {
 	s := p.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writeLocked(key, nil, lease{})
-	s.announceLocked(key, p)
+	s.setLocked(key, nil, p)
 	return nil
+}
+
+// setLocked is by's Set of e, or Delete for nil.
+func (s *Shared[K, V]) setLocked(key K, e *corral.Entry[V], by *Process[K, V]) {
+	s.writeLocked(key, e, lease{})
+	s.announceLocked(key, by)
 }
 
 // entryLocked returns what is stored under key and not over.
