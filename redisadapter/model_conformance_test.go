@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +27,7 @@ type rig struct {
 	token   [2]string             // the same on the server
 	brought [2]version            // what each filled with last
 	looked  version
-
-	filledAt time.Time           // when shelf.filled was
-	seen     *corral.Entry[User] // the same on the server
+	seen    *corral.Entry[User] // the same on the server
 }
 
 func newRig(t *testing.T, c *leased) *rig {
@@ -123,11 +120,7 @@ func (r *rig) renew(who int) (err error) {
 
 func (r *rig) fill(who int) error {
 	var a answer
-	had := r.shelf.lease
 	r.shelf, a = rightScripts.fill(r.shelf, r.held[who], r.brought[who])
-	if r.shelf.lease != had {
-		r.filledAt = time.Now()
-	}
 	return agrees(a, r.c.Fill(r.ctx, 42, r.token[who], r.entries[r.brought[who]]))
 }
 
@@ -193,8 +186,7 @@ func (r *rig) same() error {
 	if name != wantName {
 		return otherwise("%q is stored, want %q", name, wantName)
 	}
-	grant, _ := r.c.m.Get(r.c.lease)
-	if out := grant != "" && !strings.HasPrefix(grant, "filled "); out != (r.shelf.lease.token != 0) {
+	if out := r.c.m.Exists(r.c.lease); out != (r.shelf.lease.token != 0) {
 		return otherwise("that a lease is out is %v", out)
 	}
 	return nil
@@ -235,9 +227,6 @@ func (r *rig) run(moves []rigMove) error {
 	story := ""
 	for _, move := range moves {
 		time.Sleep(time.Millisecond)
-		if time.Since(r.filledAt) >= 10*time.Second {
-			r.shelf.filled = lease{}
-		}
 		story += fmt.Sprintf("%c: %s\n", 'a'+move.who, rigCalls[move.op].name)
 		err := rigCalls[move.op].do(r, move.who)
 		if err == nil {

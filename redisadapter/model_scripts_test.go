@@ -21,13 +21,10 @@ type lease struct {
 type shelf struct {
 	stored version
 	lease  lease
-	filled lease // where there is no lease: whose fill with nothing ended it
 }
 
-func (s shelf) has(l lease) bool { return s.lease.is(l) }
-
-func (l lease) is(other lease) bool {
-	return l == other || other.stamp == 0 && l.token == other.token
+func (s shelf) has(l lease) bool {
+	return s.lease == l || l.stamp == 0 && s.lease.token == l.token
 }
 
 // answer is what a script answers.
@@ -61,7 +58,8 @@ var rightScripts = scripts{
 		case s.lease.token != 0:
 			return s, busy
 		}
-		return shelf{stored: s.stored, lease: lease{t, now}}, held
+		s.lease = lease{t, now}
+		return s, held
 	},
 	renew: func(s shelf, l lease) (shelf, answer) {
 		if !s.has(l) {
@@ -71,11 +69,9 @@ var rightScripts = scripts{
 	},
 	fill: func(s shelf, l lease, v version) (shelf, answer) {
 		switch {
-		case s.has(l) && v == 0:
-			return shelf{filled: s.lease}, done
 		case s.has(l):
 			return shelf{stored: v}, done
-		case v == 0 && s.filled.is(l), v != 0 && s.stored == v: // the answer to the first try was lost
+		case s.stored == v: // the answer to the first try was lost
 			return s, done
 		}
 		return s, lost
