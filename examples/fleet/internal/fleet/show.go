@@ -144,26 +144,40 @@ func (s *show) deleted(key string, version int) {
 	}
 }
 
-// watch prints a line per second until the time is over.
+// watch prints a line per second until the time is over, or a process is lost.
 func (s *show) watch(ctx context.Context) {
-	var (
-		before    report.Ledger
-		all, last report.Process
-		begin     = time.Now()
-	)
-	for second := 1; ctx.Err() == nil && time.Since(begin) < s.length && !slices.ContainsFunc(s.processes, (*process).lost); second++ {
-		pause(ctx, min(time.Until(begin.Add(time.Duration(second)*time.Second)), time.Until(begin.Add(s.length))))
-		table := s.table()
-		now := table.Log.Count()
-		happened := now.Minus(before)
-		all = table.Sum()
-		s.mu.Lock()
-		fmt.Fprintf(s.out, "%6d%8d%10d%8d%13d\n", second, all.Calls-last.Calls, happened.Expiries(), happened.Loads(), all.LeaseWaits-last.LeaseWaits)
-		if s.kill && s.victim == spared && time.Since(begin) >= s.length*2/5 {
-			s.victim = wanted
+	var before report.Table
+	before.Log = new(report.Log)
+	begin := time.Now()
+	for second := time.Second; !s.over(ctx, begin); second += time.Second {
+		pause(ctx, time.Until(begin.Add(min(second, s.length))))
+		now := s.table()
+		s.line(second, now, &before)
+		if s.kill && time.Since(begin) >= s.length*2/5 {
+			s.wantVictim()
 		}
-		s.mu.Unlock()
-		before, last = now, all
+		before = *now
+	}
+}
+
+func (s *show) over(ctx context.Context, begin time.Time) bool {
+	return ctx.Err() != nil || time.Since(begin) >= s.length || slices.ContainsFunc(s.processes, (*process).lost)
+}
+
+// line prints what happened since before.
+func (s *show) line(second time.Duration, now, before *report.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts, sum, last := now.Log.Count().Minus(before.Log.Count()), now.Sum(), before.Sum()
+	fmt.Fprintf(s.out, "%6.0f%8d%10d%8d%13d\n", second.Seconds(), sum.Calls-last.Calls,
+		counts.Expiries(), counts.Loads(), sum.LeaseWaits-last.LeaseWaits)
+}
+
+func (s *show) wantVictim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.victim == spared {
+		s.victim = wanted
 	}
 }
 
