@@ -1,17 +1,19 @@
 package corral
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
 
 // BulkLoadFunc fetches the values of several keys from the source at once. Keys
 // that it leaves out of the map are absent. If it fails for some keys only, it
-// returns the others' values beside a [*KeyErrors]; any other error is that of
-// every key that is not in the map. It must not write to the map once it has
-// returned. Its context has the values of the caller that came first.
+// returns the others' values beside a [*KeyErrors] that names these; any other
+// error, also one that wraps a KeyErrors, is that of every key that is not in the
+// map nor named. [ErrNotModified] keeps a key's previous value. It must not write
+// to the map once it has returned. Its context has the values of the caller that
+// came first and an end of its own; see [Options].LoadTimeout.
 type BulkLoadFunc[K comparable, V any] func(ctx context.Context, keys []K) (map[K]V, error)
 
 // BatchOptions says how [NewBatcher] collects keys. The zero value works.
@@ -84,9 +86,10 @@ type batch[K comparable, V any] struct {
 	callers map[K]context.Context // the one that came first for each key; likewise
 	waiting int                   // guarded by batcher.mu
 
-	done   chan struct{} // closed once values and err are set
+	done   chan struct{} // closed once what follows is set
 	values map[K]V
-	err    error
+	failed map[K]error // what the load said of keys
+	err    error       // of every other key that has no value
 }
 
 // Value knows the control of each key of the batch, and else what the context of
@@ -169,15 +172,17 @@ func (b *batcher[K, V]) leave(mine *batch[K, V]) {
 }
 
 func (b *batch[K, V]) run(load BulkLoadFunc[K, V]) {
+	var err error
 	returned := false
 	defer func() {
 		if !returned {
-			b.values, b.err = nil, crash(recover())
+			b.values, err = nil, crash(recover())
 		}
+		b.failed, b.err = blamed(err, func(key K) bool { return b.callers[key] != nil })
 		b.cancel()
 		close(b.done)
 	}()
-	b.values, b.err = load(b, b.keys)
+	b.values, err = load(b, b.keys)
 	returned = true
 }
 
@@ -186,14 +191,5 @@ func (b *batch[K, V]) result(key K) (v V, err error) {
 	if v, ok := b.values[key]; ok {
 		return v, nil
 	}
-	var some *KeyErrors[K]
-	if !errors.As(b.err, &some) {
-		err = b.err
-	} else if some != nil {
-		err = some.Errors[key]
-	}
-	if err == nil {
-		err = ErrNotFound
-	}
-	return v, err
+	return v, cmp.Or(b.failed[key], b.err)
 }

@@ -150,9 +150,8 @@ func (p *batchProcess) ReleaseMany(ctx context.Context, keys, tokens []string) e
 
 // bulkSource counts, per key, how often it was loaded, and returns that number.
 type bulkSource struct {
-	took time.Duration
-
 	mu    sync.Mutex
+	took  time.Duration    // guarded by mu once it loads
 	calls [][]string       // guarded by mu
 	loads map[string]int   // guarded by mu
 	fails map[string]error // guarded by mu
@@ -175,14 +174,28 @@ func (s *bulkSource) load(_ context.Context, keys []string) (map[string]int, err
 			values[key] = s.loads[key]
 		}
 	}
-	err := s.err
+	err, took := s.err, s.took
 	s.mu.Unlock()
-	time.Sleep(s.took)
+	time.Sleep(took)
 	s.mu.Lock()
 	if len(failed) > 0 {
 		err = &corral.KeyErrors[string]{Errors: failed}
 	}
 	return values, err
+}
+
+// change lets later calls take another time and fail for some keys.
+func (s *bulkSource) change(took time.Duration, fails map[string]error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.took, s.fails = took, fails
+}
+
+// asked returns the keys of each call.
+func (s *bulkSource) asked() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
 }
 
 // one is the source for a single key.

@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -222,27 +223,43 @@ func (b *bulk[K, V]) returned(values map[K]V, err error) {
 // a value. It and unasked are all that reads the map, which the load may still
 // hold.
 func (b *bulk[K, V]) sort(values map[K]V, err error, took time.Duration) (known int) {
-	var some *KeyErrors[K]
-	if errors.As(err, &some) && some != nil {
-		err = nil
-	}
+	some, rest := blamed(err, func(key K) bool { return b.control(key) != nil })
 	for i := range b.flights {
 		on := &b.flights[i]
 		on.got.took = took
 		v, ok := values[on.f.Key()]
-		switch {
-		case ok:
+		if ok {
 			known++
 			on.got.value = v
-		case some != nil && some.Errors[on.f.Key()] != nil:
-			on.got.err = some.Errors[on.f.Key()]
-		case err != nil:
-			on.got.err = err
-		default:
-			on.got.err = ErrNotFound
+		} else {
+			on.got.err = cmp.Or(some[on.f.Key()], rest)
 		}
 	}
 	return known
+}
+
+// blamed tells the error of a bulk load apart: the errors that it has for keys,
+// and that of every other key without a value. They are absent if nothing failed,
+// or only what a KeyErrors about the load's own keys names: one about others', of
+// a call inside the load, says nothing of these.
+func blamed[K comparable](err error, own func(K) bool) (some map[K]error, rest error) {
+	var keys *KeyErrors[K]
+	switch {
+	case err == nil:
+		return nil, ErrNotFound
+	case !errors.As(err, &keys):
+		return nil, err
+	case keys == nil: // of a variable that was never set
+		return nil, ErrNotFound
+	case err != error(keys): // wrapped, or joined with another
+		return keys.Errors, err
+	}
+	for key := range keys.Errors {
+		if own(key) {
+			return keys.Errors, ErrNotFound
+		}
+	}
+	return keys.Errors, err
 }
 
 // land lands the flights, each with its own part of what the load came to.
@@ -285,12 +302,16 @@ func (b *bulk[K, V]) settleUp(took time.Duration) {
 		}
 		if on.store {
 			fills = append(fills, filling[K, V]{on.f, on.r, on.e.err})
-			continue
+		} else {
+			others = append(others, on.f)
 		}
-		b.l.land(on.f, on.r, on.e.err)
-		others = append(others, on.f)
 	}
-	b.release(others)
+	b.release(others) // first: who is woken may ask for them
+	for i := range b.flights {
+		if on := &b.flights[i]; !on.store {
+			b.l.land(on.f, on.r, on.e.err)
+		}
+	}
 	b.fill(fills)
 	b.release(b.crew.flights) // those that were not to be filled any more
 }
