@@ -80,12 +80,19 @@ func (c *batchCache) DeleteMany(ctx context.Context, keys []string) error {
 func overBulk(t *testing.T, name string, opts corral.Options, test func(t *testing.T, l *corral.Loader[string, int])) {
 	t.Helper()
 	caches := map[string]func() corral.Cache[string, int]{
-		"near":       func() corral.Cache[string, int] { return memadapter.New[string, int]() },
+		"near": func() corral.Cache[string, int] {
+			return struct{ corral.Cache[string, int] }{memadapter.New[string, int]()}
+		},
 		"near batch": func() corral.Cache[string, int] { return newBatch(true) },
-		"plain":      func() corral.Cache[string, int] { return memadapter.Plain[string, int]() },
-		"far":        func() corral.Cache[string, int] { return newFar() },
-		"far batch":  func() corral.Cache[string, int] { return newBatch(false) },
-		"leases":     func() corral.Cache[string, int] { return memadapter.NewShared[string, int](leaseLife).Process() },
+		"plain": func() corral.Cache[string, int] {
+			return struct{ corral.PlainCache[string, int] }{memadapter.Plain[string, int]()}
+		},
+		"batch plain": func() corral.Cache[string, int] { return memadapter.Plain[string, int]() },
+		"far":         func() corral.Cache[string, int] { return newFar() },
+		"far batch":   func() corral.Cache[string, int] { return newBatch(false) },
+		"leases": func() corral.Cache[string, int] {
+			return oneByOne(memadapter.NewShared[string, int](leaseLife).Process())
+		},
 		"leases batch": func() corral.Cache[string, int] {
 			return &batchProcess{process: &process{Process: memadapter.NewShared[string, int](leaseLife).Process()}}
 		},
@@ -94,6 +101,23 @@ func overBulk(t *testing.T, name string, opts corral.Options, test func(t *testi
 		bubble(t, name+"/"+kind, func(t *testing.T) { test(t, newLoader(t, open(), opts)) })
 	}
 }
+
+// single is a process that takes one key at a time, whatever it can itself.
+type single struct {
+	corral.Cache[string, int]
+	corral.Leaser[string, int]
+	corral.Listener[string]
+}
+
+func oneByOne(p interface {
+	corral.Cache[string, int]
+	corral.Leaser[string, int]
+	corral.Listener[string]
+}) corral.Cache[string, int] {
+	return &single{p, p, p}
+}
+
+func (*single) Far() bool { return true }
 
 // batchProcess is a process that takes many keys in one call.
 type batchProcess struct {

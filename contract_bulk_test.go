@@ -241,7 +241,7 @@ func TestContract_B2_EachKeyItsOwn(t *testing.T) {
 }
 
 // plainKind reports whether the sub-test runs over plain values.
-func plainKind(t *testing.T) bool { return strings.HasSuffix(t.Name(), "/plain") }
+func plainKind(t *testing.T) bool { return strings.HasSuffix(t.Name(), "plain") }
 
 func TestContract_B2_UnaskedKeysFillGapsOnly(t *testing.T) {
 	opts := corral.Options{TTL: time.Minute, StaleFor: time.Hour}
