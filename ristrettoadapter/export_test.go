@@ -45,3 +45,17 @@ func BurstOf(c *Cache[int, int], n int) int {
 	}
 	return st.peak
 }
+
+// Waits returns how many waits for Ristretto's buffer were begun.
+func Waits[K Key, V any](c *Cache[K, V]) uint64 {
+	f := c.store.flusher
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.begun
+}
+
+// WriteOf begins a write of key and returns its end.
+func WriteOf[K Key, V any](c *Cache[K, V], key K) (end func()) {
+	w := c.store.tryOwn(key)
+	return func() { c.store.release(key, w) }
+}

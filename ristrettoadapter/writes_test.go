@@ -274,6 +274,17 @@ func TestContract_A3_NoMissWhileSettling(t *testing.T) {
 // A Set that came now would find the key there and replace value 1 at once; the
 // deletion would then remove value 2.
 func TestSetAfterDeleteThatGaveUp(t *testing.T) {
+	t.Run("Delete", func(t *testing.T) {
+		setAfter(t, func(ctx context.Context, c settling) error { return c.Delete(ctx, "k") })
+	})
+	t.Run("DeleteMany", func(t *testing.T) {
+		setAfter(t, func(ctx context.Context, c settling) error {
+			return c.(corral.BatchCache[string, int]).DeleteMany(ctx, []string{"k", "other"})
+		})
+	})
+}
+
+func setAfter(t *testing.T, remove func(ctx context.Context, c settling) error) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := make(chan struct{}), make(chan struct{})
 		stops := map[int]chan struct{}{-1: first, -2: second}
@@ -292,7 +303,7 @@ func TestSetAfterDeleteThatGaveUp(t *testing.T) {
 		raw.Set("stop", -1, 0)
 		must(t, c.Set(t.Context(), "k", lasting(1, time.Hour)))
 		raw.Set("stop again", -2, 0)
-		wantErr(t, c.Delete(ended, "k"), context.Canceled)
+		wantErr(t, remove(ended, c), context.Canceled)
 		close(first)
 		synctest.Wait()
 
