@@ -99,6 +99,47 @@ type step struct {
 
 var errTooBad = errors.New("too bad")
 
+// bulk loads every key that it is asked for, and fails for all in the step's way.
+func (g *ledger) bulk(s step, wait func(time.Duration)) corral.BulkLoadFunc[string, int] {
+	return func(_ context.Context, keys []string) (map[string]int, error) {
+		values := map[string]int{}
+		for _, key := range keys {
+			if v := g.load(key, s.comesTo == corral.ErrNotFound); s.comesTo == nil {
+				values[key] = v
+			}
+		}
+		unasked := "c"
+		if s.comesTo == nil && len(keys) == 1 {
+			values[unasked] = g.load(unasked, false)
+		}
+		wait(s.takes)
+		return values, s.comesTo
+	}
+}
+
+// many makes a call for s.key and the keys beside it.
+func (g *ledger) many(ctx context.Context, l *corral.Loader[string, int], s step, wait func(time.Duration)) {
+	keys := []string{"b", s.key, "c"}
+	floors := map[string]int64{}
+	for _, key := range keys {
+		floors[key] = g.read(key)
+	}
+	values, err := l.GetOrLoadMany(ctx, keys, g.bulk(s, wait))
+	var failed *corral.KeyErrors[string]
+	errors.As(err, &failed)
+	for key, floor := range floors {
+		v, ok := values[key]
+		switch {
+		case ok:
+			g.answered(key, floor, s.op, v, nil)
+		case failed != nil && failed.Errors[key] != nil:
+			g.answered(key, floor, s.op, 0, failed.Errors[key])
+		default:
+			g.answered(key, floor, s.op, 0, corral.ErrNotFound)
+		}
+	}
+}
+
 func (g *ledger) loader(s step, wait func(time.Duration)) corral.LoadFunc[string, int] {
 	return func(_ context.Context, key string) (int, error) {
 		v := g.load(key, s.comesTo == corral.ErrNotFound)
@@ -119,6 +160,19 @@ func (g *ledger) run(ctx context.Context, l *corral.Loader[string, int], s step,
 		floor := g.read(s.key)
 		v, err := l.GetOrLoad(ctx, s.key, g.loader(s, wait))
 		g.answered(s.key, floor, s.op, v, err)
+	case "GetOrLoadMany":
+		g.many(ctx, l, s, wait)
+	case "DeleteMany":
+		began := g.write()
+		keys := []string{"a", s.key, "b", "c"}
+		err := l.Delete(ctx, keys...)
+		var failed *corral.KeyErrors[string]
+		errors.As(err, &failed)
+		for _, key := range keys {
+			if err == nil || failed != nil && failed.Errors[key] == nil {
+				g.wrote(key, began)
+			}
+		}
 	case "Refresh":
 		floor := g.read(s.key)
 		v, err := l.Refresh(ctx, s.key, g.loader(s, wait))

@@ -53,6 +53,33 @@ func (c *lagging) Delete(ctx context.Context, key string) error {
 	return errors.Join(c.Cache.Delete(ctx, key), lag(ctx, c.afterWrite))
 }
 
+// laggingMany is one that takes many keys.
+type laggingMany struct{ lagging }
+
+func (c *laggingMany) GetMany(ctx context.Context, keys []string) ([]*corral.Entry[int], error) {
+	entries := make([]*corral.Entry[int], len(keys))
+	if err := lag(ctx, c.beforeRead); err != nil {
+		return nil, err
+	}
+	err := eachKey(keys, func(i int) (err error) { entries[i], err = c.Cache.Get(ctx, keys[i]); return err })
+	return entries, errors.Join(err, lag(ctx, c.afterRead))
+}
+
+func (c *laggingMany) SetMany(ctx context.Context, keys []string, entries []*corral.Entry[int]) error {
+	return c.write(ctx, keys, func(i int) error { return c.Cache.Set(ctx, keys[i], entries[i]) })
+}
+
+func (c *laggingMany) DeleteMany(ctx context.Context, keys []string) error {
+	return c.write(ctx, keys, func(i int) error { return c.Cache.Delete(ctx, keys[i]) })
+}
+
+func (c *laggingMany) write(ctx context.Context, keys []string, do func(i int) error) error {
+	if err := lag(ctx, c.beforeWrite); err != nil {
+		return err
+	}
+	return errors.Join(eachKey(keys, do), lag(ctx, c.afterWrite))
+}
+
 func lag(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return ctx.Err()
@@ -81,6 +108,12 @@ var modelCaches = []struct {
 	}},
 	{"far and lagging", func(_ *testing.T, d lags) corral.Cache[string, int] {
 		return &lagging{Cache: memadapter.New[string, int](), far: true, lags: d}
+	}},
+	{"many, far and lagging", func(_ *testing.T, d lags) corral.Cache[string, int] {
+		return &laggingMany{lagging{Cache: memadapter.New[string, int](), far: true, lags: d}}
+	}},
+	{"many, near and lagging", func(_ *testing.T, d lags) corral.Cache[string, int] {
+		return &laggingMany{lagging{Cache: memadapter.New[string, int](), lags: d}}
 	}},
 	{"ristretto", func(t *testing.T, _ lags) corral.Cache[string, int] {
 		return ristrettoadapter.New(spacious[string, *corral.Entry[int]](t, 2000), ristrettoadapter.Options[int]{})
@@ -121,8 +154,10 @@ func drawLags(rt *rapid.T) lags {
 
 func drawStep(rt *rapid.T) step {
 	return step{
-		at:       drawMillis(rt, "at", 60),
-		op:       rapid.SampledFrom([]string{"GetOrLoad", "GetOrLoad", "GetOrLoad", "Refresh", "Set", "Delete", "Delete"}).Draw(rt, "op"),
+		at: drawMillis(rt, "at", 60),
+		op: rapid.SampledFrom([]string{
+			"GetOrLoad", "GetOrLoad", "GetOrLoadMany", "GetOrLoadMany", "Refresh", "Set", "Delete", "Delete", "DeleteMany",
+		}).Draw(rt, "op"),
 		key:      rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "key"),
 		patience: drawMillis(rt, "patience", 20) * time.Duration(rapid.IntRange(0, 1).Draw(rt, "hurry")),
 		takes:    drawMillis(rt, "takes", 20),
@@ -160,7 +195,7 @@ func TestContract_W1_W2_RandomSchedules(t *testing.T) {
 // make, for the race detector and for what nobody thought of.
 func TestContract_W1_W2_L2_Stress(t *testing.T) {
 	const callers, calls = 16, 1000
-	ops := []string{"GetOrLoad", "GetOrLoad", "GetOrLoad", "GetOrLoad", "Refresh", "Set", "Delete"}
+	ops := []string{"GetOrLoad", "GetOrLoad", "GetOrLoad", "GetOrLoad", "GetOrLoadMany", "Refresh", "Set", "Delete", "DeleteMany"}
 	ends := []error{nil, nil, nil, nil, corral.ErrNotModified, corral.ErrNotFound, errTooBad}
 	busy := func(time.Duration) {
 		for range rand.IntN(20) {
