@@ -22,11 +22,15 @@ type Cache[K comparable, V any] struct {
 	plain    corral.PlainCache[K, V] // far; nil if it holds entries
 	leaser   corral.Leaser[K, V]     // far; nil if it gives no leases
 	listener corral.Listener[K]      // far; nil if it hears of no writes
-	opts     Options
-	fault    error // what Check returns
-	window   atomic.Int64
-	seed     maphash.Seed
-	stripes  *[numStripes]stripe[K] // apart from era, which every hit reads
+
+	nearMany, farMany corral.BatchCache[K, V]  // nil for one that takes one key at a time
+	leaserMany        corral.BatchLeaser[K, V] // leaser; nil if it does
+
+	opts    Options
+	fault   error // what Check returns
+	window  atomic.Int64
+	seed    maphash.Seed
+	stripes *[numStripes]stripe[K] // apart from era, which every hit reads
 }
 
 var (
@@ -54,8 +58,11 @@ func New[K comparable, V any](near, far corral.Cache[K, V], opts Options) *Cache
 	c.settler, _ = near.(corral.Settler[K])
 	c.plain, _ = far.(corral.PlainCache[K, V])
 	c.listener, _ = far.(corral.Listener[K])
+	c.nearMany, _ = near.(corral.BatchCache[K, V])
+	c.farMany, _ = far.(corral.BatchCache[K, V])
 	if l, ok := far.(corral.Leaser[K, V]); ok && l.LeaseLife() > 0 {
 		c.leaser = l
+		c.leaserMany, _ = l.(corral.BatchLeaser[K, V])
 	}
 	return c
 }
@@ -117,9 +124,18 @@ func (c *Cache[K, V]) Settle(ctx context.Context, key K) error {
 func (c *Cache[K, V]) Far() bool { return true }
 
 // Layers returns the two layers. The near one is read only; what is read from
-// the far one is copied into near. Written to, each writes to both.
+// the far one is copied into near. Written to, each writes to both. Each is a
+// [corral.BatchCache] if the cache that New was given is.
 func (c *Cache[K, V]) Layers() (near, far corral.Cache[K, V]) {
-	return (*nearLayer[K, V])(c), (*farLayer[K, V])(c)
+	n, f := (*nearLayer[K, V])(c), (*farLayer[K, V])(c)
+	near, far = n, f
+	if c.nearMany != nil {
+		near = nearBatch[K, V]{n}
+	}
+	if c.farMany != nil {
+		far = farBatch[K, V]{f}
+	}
+	return near, far
 }
 
 // nearLayer is a Cache whose Get looks into near alone.
