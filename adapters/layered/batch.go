@@ -69,12 +69,7 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 		}
 	}()
 	dropped := map[K]error{}
-	c.inStripes(writes, func(same []int) {
-		for _, i := range same {
-			writes[i].gate.turn++ // as drop does
-		}
-		c.dropManyLocked(ctx, keys, same, dropped)
-	})
+	c.inStripes(writes, func(same []int) { c.dropManyLocked(ctx, keys, same, dropped) })
 	err := c.farMany.DeleteMany(ctx, keys)
 	if len(dropped) == 0 {
 		return err

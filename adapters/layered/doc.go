@@ -54,6 +54,14 @@
 // process writes; until then it counts as stale. Its age is counted from when it
 // was read, and it has no load time: there is no early expiry.
 //
+// # Many keys
+//
+// What near has not of many keys, one call of far reads, if far is a
+// [corral.BatchCache] ([corral.BatchLeaser] for leases); what is written, one call
+// writes. Over a far cache that takes one key at a time, 16 single calls run at
+// once. Whatever was said above holds for each key: the others' copies are made
+// if one is deleted meanwhile.
+//
 // # go-redis' own client-side caching
 //
 // Since 9.22.0 a *redis.Client can itself keep replies in memory, by
