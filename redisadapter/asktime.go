@@ -42,10 +42,29 @@ func run[C redis.Cmder](ctx context.Context, t timer, write bool, issue func(red
 	if t.clock == nil || !t.clock.due(write) {
 		return issue(t.client)
 	}
+	return ride(ctx, t, true, issue)
+}
+
+// ride issues one command, and asks for the time with it if asks.
+func ride[C redis.Cmder](ctx context.Context, t timer, asks bool, issue func(redis.Cmdable) C) C {
+	if !asks {
+		return issue(t.client)
+	}
 	pipe := t.client.Pipeline()
 	cmd := issue(pipe)
-	_ = t.exec(ctx, pipe, cmd) // the clock has taken note, and cmd knows its own error
+	r := t.ride(ctx, pipe, true) // the clock has taken note
+	answered(r.err, cmd)         // an empty answer is none, or no entry
 	return cmd
+}
+
+// beforeRead reports whether the question goes with commands that only read.
+func (t timer) beforeRead(context.Context) (asks bool, err error) {
+	return t.clock != nil && t.clock.due(false), nil
+}
+
+// beforeWrite reports whether it goes with writes.
+func (t timer) beforeWrite(context.Context) (asks bool, err error) {
+	return t.clock != nil && t.clock.due(true), nil
 }
 
 // know asks for the time unless it is known.
@@ -53,25 +72,37 @@ func (t timer) know(ctx context.Context) error {
 	if t.clock.now().Store != 0 {
 		return nil
 	}
-	return failed("TIME", t.exec(ctx, t.client.Pipeline()))
+	return failed("TIME", t.ride(ctx, t.client.Pipeline(), true).unknown)
 }
 
-// exec runs pipe, which holds cmds, with the question for the time, and returns
-// the answer's error.
-func (t timer) exec(ctx context.Context, pipe redis.Pipeliner, cmds ...redis.Cmder) error {
-	question, answer := t.ask(ctx, pipe)
-	sent := time.Now()
-	_, err := pipe.Exec(ctx)
-	got := time.Now()
-	for _, cmd := range append(cmds, question) {
-		answered(err, cmd) // an empty answer to any of them is none, or no entry
+// trip is the round trip of a pipeline.
+type trip struct {
+	sent, got time.Time
+	err       error // the pipeline's; of its commands some have their own, maybe all
+	unknown   error // why the time was not told, if it was asked for
+}
+
+// ride runs pipe, with the question for the time if asks.
+func (t timer) ride(ctx context.Context, pipe redis.Pipeliner, asks bool) (r trip) {
+	question, answer := redis.Cmder(nil), func() (time.Time, error) { return time.Time{}, nil }
+	if asks {
+		question, answer = t.ask(ctx, pipe)
 	}
+	r.sent = time.Now()
+	_, r.err = pipe.Exec(ctx)
+	r.got = time.Now()
+	if !asks {
+		return r
+	}
+	answered(r.err, question)
 	at, err := answer()
 	if err != nil {
-		t.clock.failed(got)
-		return err
+		t.clock.failed(r.got)
+		r.unknown = err
+		return r
 	}
-	return t.clock.learn(sent, got, at)
+	r.unknown = t.clock.learn(r.sent, r.got, at)
+	return r
 }
 
 // ask adds the question to pipe and returns what reads the answer.

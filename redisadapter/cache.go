@@ -28,6 +28,9 @@ var (
 	_ corral.Checker             = (*Cache[string, any])(nil)
 	_ corral.Listener[string]    = (*Cache[string, any])(nil)
 	_ corral.Leaser[string, any] = (*Cache[string, any])(nil)
+
+	_ corral.BatchCache[string, any]  = (*Cache[string, any])(nil)
+	_ corral.BatchLeaser[string, any] = (*Cache[string, any])(nil)
 )
 
 // New returns a cache over client. Whether the parts fit is what [Cache.Check]

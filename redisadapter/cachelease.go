@@ -23,32 +23,37 @@ func (c *Cache[K, V]) Acquire(ctx context.Context, key K, r corral.LeaseRequest[
 }
 
 func (c *Cache[K, V]) acquire(ctx context.Context, p place, r corral.LeaseRequest[V]) (corral.Lease[V], error) {
-	var seen []byte
-	if r.Seen != nil {
-		seen = binary.BigEndian.AppendUint64(nil, r.Seen.Version)
-	}
-	void := false
+	seen, void := seenVersion(r.Seen), false
 	for range acquireTries {
-		a, err := c.server.acquire(ctx, scriptAcquire, p, r.Token, r.Force, string(seen))
+		a, err := c.server.acquire(ctx, scriptAcquire, p, r.Token, r.Force, seen)
 		if err != nil || a.outcome != "changed" {
 			l, err := leaseFrom[V](a, err)
 			l.Empty = l.Empty || void
 			return l, err
 		}
-		data := []byte(a.value)
-		e, err := c.open(p, data)
+		e, as, err := c.changed(p, a)
 		switch {
+		case err != nil:
+			return corral.Lease[V]{}, err
 		case e != nil:
 			return corral.Lease[V]{State: corral.LeaseChanged, Entry: e}, nil
-		case err != nil && !errors.Is(err, corral.ErrUndecodable):
-			return corral.Lease[V]{}, err
 		}
-		// Bytes that nobody can read, and an entry in the last millisecond of its
-		// Keep, are as good as nothing. To ask with Force would be to load over what
-		// another process has stored since: these very bytes are what was seen.
-		seen, void = seenAs(data), true
+		seen, void = as, true
 	}
 	return corral.Lease[V]{}, corral.ErrUndecodable
+}
+
+// changed returns the entry that was stored meanwhile. Bytes that nobody can read,
+// and an entry in the last millisecond of its Keep, are as good as nothing: ask
+// again as one who has seen them. To ask with Force would be to load over what
+// another process has stored since.
+func (c *Cache[K, V]) changed(p place, a answer) (e *corral.Entry[V], seen string, err error) {
+	data := []byte(a.value)
+	e, err = c.open(p, data)
+	if e == nil && (err == nil || errors.Is(err, corral.ErrUndecodable)) {
+		return nil, string(seenAs(data)), nil
+	}
+	return e, "", err
 }
 
 // acquireTries bounds how often acquire asks if each time it finds other bytes that
@@ -60,6 +65,14 @@ const acquireTries = 4
 func seenAs(data []byte) []byte {
 	cut := func(from, to int) []byte { return data[min(from, len(data)):min(to, len(data))] }
 	return slices.Concat(cut(12, 16), cut(60, 64))
+}
+
+// seenVersion returns the version of e as the script takes it.
+func seenVersion[V any](e *corral.Entry[V]) string {
+	if e == nil {
+		return ""
+	}
+	return string(binary.BigEndian.AppendUint64(nil, e.Version))
 }
 
 // Renew gives the lease of key its whole life again; [corral.ErrLeaseLost] if

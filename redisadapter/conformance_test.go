@@ -27,6 +27,11 @@ func (b *bench[K, V]) start(t *testing.T) redis.UniversalClient {
 	return b.client
 }
 
+// another returns a client as another process has it.
+func (b *bench[K, V]) another(t *testing.T) redis.UniversalClient {
+	return redistest.Client(t, b.wire.Dial)
+}
+
 func (b *bench[K, V]) config(c adaptertest.Config[K, V]) adaptertest.Config[K, V] {
 	c.Granularity = time.Millisecond
 	c.Corrupt = func(t *testing.T, key K, change func([]byte) []byte) {
@@ -62,7 +67,8 @@ func TestContract_A6_Conformance(t *testing.T) {
 func conform[K comparable, V any](t *testing.T, opts redisadapter.Options[K, V]) {
 	b := &bench[K, V]{name: redisadapter.Name(opts)}
 	adaptertest.Run(t, b.config(adaptertest.Config[K, V]{
-		New: func(t *testing.T) corral.Cache[K, V] { return redisadapter.New(b.start(t), opts) },
+		New:   func(t *testing.T) corral.Cache[K, V] { return redisadapter.New(b.start(t), opts) },
+		Other: func(t *testing.T) corral.Cache[K, V] { return redisadapter.New(b.another(t), opts) },
 	}))
 }
 
@@ -71,6 +77,7 @@ func conformPlain[K comparable, V any](t *testing.T, opts redisadapter.Options[K
 	adaptertest.Run(t, b.config(adaptertest.Config[K, V]{
 		Plain: true,
 		New:   func(t *testing.T) corral.Cache[K, V] { return redisadapter.Plain(b.start(t), opts) },
+		Other: func(t *testing.T) corral.Cache[K, V] { return redisadapter.Plain(b.another(t), opts) },
 		Endless: func(t *testing.T, key K, value V) {
 			data, err := bytestore.DefaultCodec[V]().Append(nil, value)
 			must(t, err)

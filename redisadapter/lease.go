@@ -41,16 +41,37 @@ func (l leases) check(token string) error {
 	}
 }
 
+// checkMany returns why a call with so many keys and tokens cannot work.
+func (l leases) checkMany(call string, keys, tokens int) error {
+	if l.off {
+		return errNoLease
+	}
+	return fits(call, keys, tokens)
+}
+
 // acquire runs script, whose last argument is what the caller has seen.
 func (s *server[K]) acquire(ctx context.Context, script *redis.Script, p place, token string, force bool, seen string) (answer, error) {
 	if err := s.leases.check(token); err != nil {
 		return answer{}, err
 	}
+	return s.call(ctx, script, p, s.acquisition(token, force, seen)...)
+}
+
+// acquisition, renewal, ending and filling are the arguments of their scripts.
+func (s *server[K]) acquisition(token string, force bool, seen string) []any {
 	flag := "0"
 	if force {
 		flag = "1"
 	}
-	return s.call(ctx, script, p, token, inMillis(s.leases.life), flag, seen)
+	return []any{token, inMillis(s.leases.life), flag, seen}
+}
+
+func (s *server[K]) renewal(token string) []any { return []any{token, inMillis(s.leases.life)} }
+
+func (s *server[K]) ending(p place, token string) []any { return []any{token, s.news.ended, p.text} }
+
+func (s *server[K]) filling(p place, token string, data []byte, life time.Duration) []any {
+	return []any{token, s.news.ended, p.text, inMillis(life), data}
 }
 
 // leaseFrom reads what acquire returned, but for a changed entry.
@@ -77,7 +98,7 @@ func (s *server[K]) renew(ctx context.Context, p place, token string) error {
 	if err := s.leases.check(token); err != nil {
 		return err
 	}
-	a, err := s.call(ctx, scriptRenew, p, token, inMillis(s.leases.life))
+	a, err := s.call(ctx, scriptRenew, p, s.renewal(token)...)
 	return done(a, err)
 }
 
@@ -86,7 +107,7 @@ func (s *server[K]) release(ctx context.Context, p place, token string) error {
 	if err := s.leases.check(token); err != nil {
 		return err
 	}
-	a, err := s.call(ctx, scriptRelease, p, token, s.news.ended, p.text)
+	a, err := s.call(ctx, scriptRelease, p, s.ending(p, token)...)
 	return done(a, err)
 }
 
@@ -96,7 +117,7 @@ func (s *server[K]) fill(ctx context.Context, p place, token string, data []byte
 	if refused != nil && !errors.Is(refused, corral.ErrRefused) {
 		return refused
 	}
-	a, err := s.call(ctx, scriptFill, p, token, s.news.ended, p.text, inMillis(life), data)
+	a, err := s.call(ctx, scriptFill, p, s.filling(p, token, data, life)...)
 	if err = done(a, err); err != nil {
 		return err
 	}

@@ -14,14 +14,15 @@ var errUnanswered = errors.New("the command was not sent")
 // no error either. Some versions and clients of go-redis leave them so if they
 // found no connection: a GET that was never sent then looks like one that
 // found an empty string. If all cmds are in that state they get err, the
-// error of the pipeline, or [errUnanswered].
+// error of the pipeline, or, if that is the answer to another command,
+// [errUnanswered].
 func answered(err error, cmds ...redis.Cmder) {
 	for _, cmd := range cmds {
 		if !silent(cmd) {
 			return
 		}
 	}
-	if err == nil || errors.Is(err, redis.Nil) { // that is another command's answer
+	if reply := redis.Error(nil); err == nil || errors.As(err, &reply) {
 		err = errUnanswered
 	}
 	for _, cmd := range cmds {
@@ -29,8 +30,7 @@ func answered(err error, cmds ...redis.Cmder) {
 	}
 }
 
-// silent reports whether cmd looks as it did before it was sent. The value of an
-// EVAL without an answer cannot be read, which is an error of its own.
+// silent reports whether cmd looks as it did before it was sent.
 func silent(cmd redis.Cmder) bool {
 	if cmd.Err() != nil {
 		return false
@@ -44,6 +44,10 @@ func silent(cmd redis.Cmder) bool {
 		return cmd.Val() == 0
 	case *redis.TimeCmd:
 		return cmd.Val().IsZero()
+	case *redis.SliceCmd:
+		return cmd.Val() == nil
+	case *redis.Cmd:
+		return cmd.Val() == nil
 	default:
 		return false
 	}

@@ -29,6 +29,9 @@ var (
 	_ corral.Checker                 = (*PlainCache[string, any])(nil)
 	_ corral.Listener[string]        = (*PlainCache[string, any])(nil)
 	_ corral.Leaser[string, any]     = (*PlainCache[string, any])(nil)
+
+	_ corral.BatchCache[string, any]  = (*PlainCache[string, any])(nil)
+	_ corral.BatchLeaser[string, any] = (*PlainCache[string, any])(nil)
 )
 
 // Plain returns a cache of bare values over client. Whether the parts fit is
@@ -87,9 +90,22 @@ func (c *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life t
 // more and gain nothing.
 func (c *PlainCache[K, V]) get(ctx context.Context, p place) (b bare[V], err error) {
 	pipe := c.server.client.Pipeline()
-	pttl, get := pipe.PTTL(ctx, p.name), pipe.Get(ctx, p.name)
+	read := c.ask(ctx, pipe, p)
 	_, err = pipe.Exec(ctx)
-	answered(err, pttl, get)
+	return read(err)
+}
+
+// ask adds the commands to pipe and returns what reads the answers, given the
+// pipeline's error.
+func (c *PlainCache[K, V]) ask(ctx context.Context, pipe redis.Pipeliner, p place) (read func(error) (bare[V], error)) {
+	pttl, get := pipe.PTTL(ctx, p.name), pipe.Get(ctx, p.name)
+	return func(err error) (bare[V], error) {
+		answered(err, pttl, get)
+		return c.found(pttl, get)
+	}
+}
+
+func (c *PlainCache[K, V]) found(pttl *redis.DurationCmd, get *redis.StringCmd) (b bare[V], err error) {
 	data, err := get.Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):

@@ -23,12 +23,21 @@ func (c *PlainCache[K, V]) Acquire(ctx context.Context, key K, r corral.LeaseReq
 		if err != nil || a.outcome != "changed" {
 			return leaseFrom[V](a, err)
 		}
-		value, err := stored.Decode(c.codec, []byte(a.value))
+		e, _, err := c.changed(p, a)
 		if err != nil {
 			return corral.Lease[V]{}, err
 		}
-		return corral.Lease[V]{State: corral.LeaseChanged, Entry: ageless(value, a.left)}, nil
+		return corral.Lease[V]{State: corral.LeaseChanged, Entry: e}, nil
 	})
+}
+
+// changed returns the value that was stored meanwhile.
+func (c *PlainCache[K, V]) changed(_ place, a answer) (e *corral.Entry[V], seen string, err error) {
+	value, err := stored.Decode(c.codec, []byte(a.value))
+	if err != nil {
+		return nil, "", err
+	}
+	return ageless(value, a.left), "", nil
 }
 
 // seenLife returns what was left of e's life as the script takes it.
@@ -61,14 +70,7 @@ func (c *PlainCache[K, V]) Fill(ctx context.Context, key K, token string, e *cor
 		if err := c.server.leases.check(token); err != nil {
 			return err
 		}
-		var (
-			data []byte
-			life time.Duration
-			err  error
-		)
-		if e != nil && !e.Absent {
-			data, life, err = c.seal(e.Value, stored.Left(e, time.Now()))
-		}
+		data, life, err := c.sealEntry(e)
 		return c.server.fill(ctx, p, token, data, life, err)
 	})
 }

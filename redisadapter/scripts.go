@@ -60,7 +60,11 @@ func (s *server[K]) call(ctx context.Context, script *redis.Script, p place, arg
 		sent = time.Now()
 		cmd = script.Eval(ctx, s.client, keys, args...)
 	}
-	got := time.Now()
+	return s.read(cmd, trip{sent: sent, got: time.Now()})
+}
+
+// read returns what a script replied.
+func (s *server[K]) read(cmd *redis.Cmd, t trip) (answer, error) {
 	parts, err := cmd.Slice()
 	if err != nil {
 		return answer{}, failedScript(err)
@@ -70,7 +74,7 @@ func (s *server[K]) call(ctx context.Context, script *redis.Script, p place, arg
 		return answer{}, failed("EVALSHA", err)
 	}
 	if !at.IsZero() {
-		_ = s.timer.clock.learn(sent, got, at) // a clock that cannot be one is as none
+		_ = s.timer.clock.learn(t.sent, t.got, at) // a clock that cannot be one is as none
 	}
 	return a, nil
 }
@@ -85,6 +89,23 @@ func (s *server[K]) send(ctx context.Context, script *redis.Script, keys []strin
 	return run(ctx, s.timer, true, func(r redis.Cmdable) *redis.Cmd {
 		return script.EvalSha(ctx, r, keys, args...)
 	})
+}
+
+// beforeScript reports whether the question for the time goes with scripts; see
+// send.
+func (s *server[K]) beforeScript(ctx context.Context) (asks bool, err error) {
+	if s.timer.key == "" {
+		return false, nil
+	}
+	return s.timer.beforeWrite(ctx)
+}
+
+// beforeWrite is that of what Set and Delete send.
+func (s *server[K]) beforeWrite(ctx context.Context) (asks bool, err error) {
+	if s.leases.off {
+		return s.timer.beforeWrite(ctx)
+	}
+	return s.beforeScript(ctx)
 }
 
 var errReply = errors.New("a reply of another form than the script's")

@@ -3,6 +3,7 @@ package redisadapter
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,10 +25,13 @@ type server[K comparable] struct {
 	leases  leases
 	news    news
 	watches watches
+	one     bool        // client is that of one server
+	apart   atomic.Bool // MGET does not work
 }
 
 // init makes what needs the other fields.
 func (s *server[K]) init() {
+	_, s.one = s.client.(*redis.Client)
 	s.watches.hear = func(ctx context.Context, began func(), tell func(string)) error {
 		return hear(ctx, s.client, s.news.ended, began, tell)
 	}

@@ -29,12 +29,16 @@ func (s *server[K]) put(ctx context.Context, p place, data []byte, life time.Dur
 	if s.leases.off {
 		return s.putValue(ctx, p, data, life)
 	}
-	a, err := s.call(ctx, scriptWrite, p,
-		s.news.ended, p.text, s.news.written, s.news.message(p), inMillis(life), data)
+	a, err := s.call(ctx, scriptWrite, p, s.written(p, data, life)...)
 	if redis.HasErrorPrefix(err, "TRYAGAIN") {
 		return s.putInSteps(ctx, p, data, life)
 	}
 	return done(a, err)
+}
+
+// written returns the arguments of the script that writes.
+func (s *server[K]) written(p place, data []byte, life time.Duration) []any {
+	return []any{s.news.ended, p.text, s.news.written, s.news.message(p), inMillis(life), data}
 }
 
 // putInSteps is put for a hash slot that is moving to another node of a Cluster:

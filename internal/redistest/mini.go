@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -89,19 +90,79 @@ func (w *Wire) Dial(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	conn, err := w.server.Dial()
-	return &wired{Conn: conn, wire: w}, err
+	if err != nil {
+		return nil, err
+	}
+	c := &wired{Conn: conn, wire: w, more: make(chan struct{}, 1), closed: make(chan struct{})}
+	go c.send()
+	return c, nil
 }
 
-// wired is a connection through a [Wire].
+// wired is a connection through a [Wire]. What is written to it is on its way, as
+// in a network: the pipe itself has no room, and a client that writes a long
+// pipeline would wait for a server that waits to be read.
 type wired struct {
 	net.Conn
-	wire *Wire
+	wire   *Wire
+	asked  atomic.Bool // nothing was read since the last write
+	more   chan struct{}
+	once   sync.Once
+	closed chan struct{}
+
+	mu   sync.Mutex
+	sent []byte // guarded by mu, as is err
+	err  error
 }
 
+// Write delays the first part of what is written at once.
 func (c *wired) Write(b []byte) (int, error) {
-	time.Sleep(time.Duration(c.wire.delay.Load()))
+	if !c.asked.Swap(true) {
+		time.Sleep(time.Duration(c.wire.delay.Load()))
+	}
 	if c.wire.dead.Load() {
 		return len(b), nil
 	}
-	return c.Conn.Write(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return 0, c.err
+	}
+	c.sent = append(c.sent, b...)
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (c *wired) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.asked.Store(false)
+	return n, err
+}
+
+// send carries what was written to the server until the connection is closed.
+func (c *wired) send() {
+	for {
+		select {
+		case <-c.more:
+		case <-c.closed:
+			return
+		}
+		c.mu.Lock()
+		b := c.sent
+		c.sent = nil
+		c.mu.Unlock()
+		if _, err := c.Conn.Write(b); err != nil {
+			c.mu.Lock()
+			c.err = err
+			c.mu.Unlock()
+			return
+		}
+	}
+}
+
+func (c *wired) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
