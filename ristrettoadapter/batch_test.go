@@ -21,19 +21,6 @@ func numbered(n int) (keys []string, list []entry) {
 	return keys, list
 }
 
-func TestGetManyAllocatesItsResult(t *testing.T) {
-	c, _ := entries(t, nil)
-	keys, list := numbered(100)
-	ctx := context.Background()
-	must(t, c.SetMany(ctx, keys[:50], list[:50]))
-	for _, key := range keys {
-		must(t, c.Settle(ctx, key))
-	}
-	if n := testing.AllocsPerRun(50, func() { _, _ = c.GetMany(ctx, keys) }); n != 1 {
-		t.Errorf("GetMany of 50 hits and 50 misses allocates %v times, want once", n)
-	}
-}
-
 // The buffer is waited for once, not for each key.
 func TestDeleteManyWaitsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
