@@ -147,7 +147,13 @@ func (q *query[K, V]) lookMany(wanted []K) []K {
 		part := wanted[:min(tripKeys, len(wanted))]
 		wanted = wanted[len(part):]
 		entries, errs := q.l.readNearMany(q.ctx, part)
+		now, hits := time.Now(), uint64(0)
 		for i, key := range part {
+			if q.l.opts.Hooks.Hit == nil && q.l.plainlyFresh(entries[i], now) {
+				q.got[key] = entries[i].Value
+				hits++
+				continue
+			}
 			var err error
 			if errs != nil {
 				err = q.l.closedBy(errs[i])
@@ -156,8 +162,22 @@ func (q *query[K, V]) lookMany(wanted []K) []K {
 				left = append(left, key)
 			}
 		}
+		q.l.counts.hits.addN(hits)
 	}
 	return left
+}
+
+// plainlyFresh reports whether an entry is served and nothing starts, as hit does
+// for one key. The clock is read once for all.
+func (l *Loader[K, V]) plainlyFresh(e *Entry[V], now time.Time) bool {
+	if e == nil || e.Absent || e.TTL <= 0 {
+		return false
+	}
+	ttl := e.TTL
+	if e.plain {
+		ttl = l.opts.TTL
+	}
+	return l.quiet(saturatingSub(e.TTL, now.Sub(e.LoadedAt)), ttl, e.LoadTime)
 }
 
 // serve answers a key with what the cache held, if that is of use.
