@@ -9,7 +9,8 @@ import "context"
 // GetMany returns as many entries as keys, entries[i] for keys[i], nil for a
 // miss; of a [PlainCache] they are as its Get returns them. SetMany stores
 // entries[i] under keys[i]. A [*KeyErrors] says which keys failed and with what;
-// the others went well. Any other error is that of every key.
+// the others went well, and what is returned for a key with an error means nothing.
+// Any other error is that of every key. No keys are no error.
 type BatchCache[K comparable, V any] interface {
 	Cache[K, V]
 	GetMany(ctx context.Context, keys []K) (entries []*Entry[V], err error)

@@ -28,8 +28,9 @@ import (
 //
 // What a store can do beyond that it says with the optional interfaces below,
 // which [New] looks for once. A wrapper forwards exactly those that the caches
-// inside it have: PlainCache and Far if all have it, the others if any has.
-// See also [Leaser], [Layered] and [BatchCache].
+// inside it have: PlainCache, Far and [BatchCache] if all have it, the others if
+// any has. It may take many keys where the caches inside do not, one by one. See
+// also [Leaser] and [Layered].
 type Cache[K comparable, V any] interface {
 	Get(ctx context.Context, key K) (*Entry[V], error)
 	Set(ctx context.Context, key K, e *Entry[V]) error
