@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 what is embedded to hide methods is not used otherwise
+
 package adaptertest
 
 import (
