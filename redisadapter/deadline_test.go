@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/redistest"
 	"github.com/corralcache/corral/redisadapter"
 )
@@ -29,7 +30,23 @@ func calls(client redis.UniversalClient) map[string]func(context.Context) error 
 		},
 		"plain Set":    func(ctx context.Context) error { return p.Set(ctx, 42, fresh(User{Name: "Ann"})) },
 		"plain Delete": func(ctx context.Context) error { return p.Delete(ctx, 42) },
+		"GetMany":      func(ctx context.Context) error { _, err := c.GetMany(ctx, some); return err },
+		"SetMany":      func(ctx context.Context) error { return c.SetMany(ctx, some, freshOnes()) },
+		"DeleteMany":   func(ctx context.Context) error { return c.DeleteMany(ctx, some) },
+		"plain GetMany": func(ctx context.Context) error {
+			_, err := p.GetMany(ctx, some)
+			return err
+		},
+		"plain SetMany":    func(ctx context.Context) error { return p.SetMany(ctx, some, freshOnes()) },
+		"plain DeleteMany": func(ctx context.Context) error { return p.DeleteMany(ctx, some) },
 	}
+}
+
+// some keys of calls with many.
+var some = []int{42, 43, 44}
+
+func freshOnes() []*corral.Entry[User] {
+	return []*corral.Entry[User]{fresh(User{Name: "Ann"}), fresh(User{Name: "Ann"}), fresh(User{Name: "Ann"})}
 }
 
 var clients = map[string]redis.Options{

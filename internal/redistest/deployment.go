@@ -19,6 +19,7 @@ type Deployment struct {
 // Client returns a client of all nodes, closed at the end of the test. The
 // addresses in opts are filled in.
 func (d *Deployment) Client(t testing.TB, opts redis.UniversalOptions) redis.UniversalClient {
+	forgetTimers()
 	client := d.connect(opts)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
