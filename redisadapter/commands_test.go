@@ -237,7 +237,13 @@ type cost struct {
 // cost returns it, without what the test itself asked the server.
 func (c *counted) cost(t *testing.T) cost {
 	trips := c.wire.take()
-	info, _ := c.server.Do("INFO", "commandstats").(string)
+	return cost{trips, commandsRun(t, c.server)}
+}
+
+// commandsRun returns how often the server ran each command, those of scripts
+// included.
+func commandsRun(t *testing.T, server *redistest.Server) map[string]int {
+	info, _ := server.Do("INFO", "commandstats").(string)
 	ran := map[string]int{}
 	for _, m := range regexp.MustCompile(`cmdstat_([^:]+):calls=(\d+)`).FindAllStringSubmatch(info, -1) {
 		name, _, _ := strings.Cut(strings.ToUpper(m[1]), "|")
@@ -247,7 +253,7 @@ func (c *counted) cost(t *testing.T) cost {
 			ran[name] += n
 		}
 	}
-	return cost{trips, ran}
+	return ran
 }
 
 // inScripts returns what the server ran that nobody had sent.

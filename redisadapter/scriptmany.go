@@ -15,7 +15,8 @@ const scriptBytes = 1500
 // callMany is call for each item; args returns those of one, or why there is
 // nothing to send.
 func callMany[K comparable](ctx context.Context, s *server[K], b batch, script *redis.Script, args func(item) ([]any, error)) []reply[answer] {
-	got := exchange(ctx, s, b, queueScript(s, script, false, args))
+	part := batch{b.items[:min(len(b.items), partKeys)], b.asks}
+	got := exchange(ctx, s, part, queueScript(s, script, false, args))
 	var again batch
 	var at []int
 	for i, r := range got {
@@ -27,6 +28,9 @@ func callMany[K comparable](ctx context.Context, s *server[K], b batch, script *
 	// connection, is up to the client, and this is seen once in a server's life.
 	for i, r := range exchange(ctx, s, again, queueScript(s, script, true, args)) {
 		got[at[i]] = r
+	}
+	if rest := b.items[len(part.items):]; len(rest) > 0 {
+		got = append(got, callMany(ctx, s, batch{items: rest}, script, args)...)
 	}
 	return got
 }
