@@ -77,10 +77,15 @@ func (c *crew[K, V]) fly() {
 
 // refresh is the life of flights that begin where others read the cache.
 func (c *crew[K, V]) refresh() {
-	for _, f := range c.flights {
-		f.Advance(phaseRead, phaseQueue, 0)
-	}
+	c.advance(phaseRead, phaseQueue)
 	c.loadAll()
+}
+
+// advance moves the flights on from one phase to the next.
+func (c *crew[K, V]) advance(from, to uint8) {
+	for _, f := range c.flights {
+		f.Advance(from, to, 0)
+	}
 }
 
 func keysOf[K comparable, V any](flights []*flight.Flight[K, V]) []K {

@@ -139,9 +139,10 @@ func (c *crew[K, V]) wait(w *leaseWait[K, V], a asked[K, V]) bool {
 	return true
 }
 
-// acquire asks the cache for the leases. Bytes that nobody can read are no reason
-// not to load.
+// acquire asks the cache for the leases, as Loader.acquire does for one.
 func (c *crew[K, V]) acquire() (got []Lease[V], tokens []string, errs []error) {
+	c.advance(phaseQueue, phaseAsk)
+	defer c.advance(phaseAsk, phaseQueue)
 	asks := make([]LeaseRequest[V], len(c.flights))
 	tokens = make([]string, len(asks))
 	for i, f := range c.flights {

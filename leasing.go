@@ -107,12 +107,16 @@ func (l *Loader[K, V]) slotAfter(f *flight.Flight[K, ride[K, V]], r *ride[K, V],
 }
 
 // acquire asks for the lease. Bytes that nobody can read are no reason not to
-// load.
+// load. Meanwhile the flight is not one that waits for its turn, which ends when
+// everybody has left: callers in a hurry would come and go for ever, and nobody
+// would load.
 func (l *Loader[K, V]) acquire(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (string, Lease[V], error) {
 	p := l.rest.allows()
 	if p == refused {
 		return "", Lease[V]{}, errResting
 	}
+	f.Advance(phaseQueue, phaseAsk, 0)
+	defer f.Advance(phaseAsk, phaseQueue, 0)
 	ask := LeaseRequest[V]{Token: rand.Text(), Seen: r.prev}
 	got, e := l.acquireOnce(f, ask)
 	if errors.Is(e.Err, ErrUndecodable) {

@@ -44,7 +44,8 @@ func (r *ride[K, V]) early() chan struct{} {
 // The phases of a flight.
 const (
 	phaseRead   uint8 = iota // reads the cache, within CacheTimeout
-	phaseQueue               // queues for one of MaxLoads
+	phaseAsk                 // asks for the lease, within CacheTimeout
+	phaseQueue               // queues for one of MaxLoads, or waits for another process
 	phaseSoft                // loads, before SoftTimeout
 	phaseLoad                // loads, within LoadTimeout
 	phaseDone                // the load is over
