@@ -508,6 +508,7 @@ func TestContract_A1_LeasesOfAFailingCache(t *testing.T) {
 		f.process[0].fillErr = broken
 		s := source{took: time.Second}
 		get(t, f.loader[0], "k", s.load)
+		synctest.Wait() // the lease is given up in the background
 		start := time.Now()
 		get(t, f.loader[1], "k", s.load)
 		wantTook(t, "the other's call", start, time.Second)
