@@ -63,7 +63,7 @@ func TestContract_B1_OneLoadOfWhatItOwns(t *testing.T) {
 			if g, w := c.gets.Load(), c.sets.Load(); g != 2*reads || w != 2 || len(got) != 30 {
 				t.Errorf("near %v: %d reads, %d writes after a half-filled batch", near, g, w)
 			}
-			if err := l.Delete(t.Context(), letters(30)...); err != nil || c.dels.Load() != 1 || c.deletes.Load() != 0 {
+			if err := l.Delete(t.Context(), append(letters(30), "a", "b")...); err != nil || c.dels.Load() != 1 || c.deletes.Load() != 0 {
 				t.Errorf("near %v: %d deletes, %v, want 1", near, c.dels.Load(), err)
 			}
 		}
@@ -174,6 +174,17 @@ func TestContract_B2_EachKeyItsOwn(t *testing.T) {
 		wantMany(t, got, err, map[string]int{"a": 5, "b": 1, "c": 1})
 	})
 
+	overBulk(t, "B2/an error around KeyErrors is that of the keys they do not name", opts, func(t *testing.T, l *corral.Loader[string, int]) {
+		got, err := l.GetOrLoadMany(t.Context(), letters(3), func(context.Context, []string) (map[string]int, error) {
+			return map[string]int{"c": 1}, fmt.Errorf("half of it: %w", &corral.KeyErrors[string]{Errors: map[string]error{"b": errSource}})
+		})
+		failed := wantFailed(t, err, "a", "b")
+		if failed["b"] != errSource || !strings.Contains(failed["a"].Error(), "half of it") {
+			t.Errorf("err = %v", failed)
+		}
+		wantMany(t, got, nil, map[string]int{"c": 1})
+	})
+
 	overBulk(t, "B2/left out is absent", opts, func(t *testing.T, l *corral.Loader[string, int]) {
 		loads := 0
 		load := func(context.Context, []string) (map[string]int, error) { loads++; return nil, nil }
@@ -251,18 +262,20 @@ func TestContract_B2_UnaskedKeysFillGapsOnly(t *testing.T) {
 			if during != nil {
 				during()
 			}
-			return map[string]int{"asked": 1, "stored": 99, "free": 99, "loading": 99}, nil
+			return map[string]int{"asked": 1, "stored": 99, "free": 99, "loading": 99, "old": 99}, nil
 		}
 	}
 	run := func(name string, want int, during func(t *testing.T, l *corral.Loader[string, int])) {
 		overBulk(t, "B2/"+name, opts, func(t *testing.T, l *corral.Loader[string, int]) {
+			l.Set(t.Context(), "old", 6)
+			time.Sleep(time.Minute) // stale, and a newer one than what the load returns all the same
 			l.Set(t.Context(), "stored", 7)
 			slow := &source{took: 10 * time.Second}
 			go l.GetOrLoad(t.Context(), "loading", slow.load)
 			got, err := l.GetOrLoadMany(t.Context(), []string{"asked"}, more(l, func() { during(t, l) }))
 			wantMany(t, got, err, map[string]int{"asked": 1})
 			time.Sleep(time.Minute)
-			for key, value := range map[string]int{"stored": 7, "loading": 1} {
+			for key, value := range map[string]int{"stored": 7, "loading": 1, "old": 6} {
 				if v := get(t, l, key, (&source{}).load); v != value {
 					t.Errorf("%s is %d, want %d", key, v, value)
 				}
