@@ -45,7 +45,7 @@ func TestServer_CommandsPerCall(t *testing.T) {
 				t.Errorf("%s, %s: %d round trips, want at most %d: %q", call.name, kind, len(cost.trips), call.most, cost.trips)
 			}
 			lines = append(lines, fmt.Sprintf("| %s | `%s` | %d | %s | %s |",
-				call.name, kind, len(cost.trips), strings.Join(cost.trips, ", "), cost.inScripts()))
+				call.name, kind, len(cost.trips), cost.sent(), cost.inScripts()))
 		}
 	}
 	text, err := os.ReadFile(page)
@@ -124,6 +124,20 @@ var countedCalls = []struct {
 		c.begin(t)
 		must(t, c.loader.Delete(t.Context(), 42))
 	}},
+	{"`GetOrLoadMany`, 10 hits", 1, func(t *testing.T, c *counted) {
+		c.getMany(t, upTo(10), 10)
+		c.begin(t)
+		c.getMany(t, upTo(10), 0)
+	}},
+	{"… 5 of 10 keys are missing", 3, func(t *testing.T, c *counted) {
+		c.getMany(t, upTo(5), 5)
+		c.begin(t)
+		c.getMany(t, upTo(10), 5)
+	}},
+	{"`Delete` of 10 keys", 1, func(t *testing.T, c *counted) {
+		c.begin(t)
+		must(t, c.loader.Delete(t.Context(), upTo(10)...))
+	}},
 }
 
 // counted is a Loader over a real server, of whose commands somebody keeps count.
@@ -176,6 +190,30 @@ func (c *counted) get(t *testing.T, source string, err error) {
 	if r.Source.String() != source || (got != nil && !errors.Is(got, err)) {
 		t.Fatalf("a value was %v, error %v; want it to be %s", r.Source, got, source)
 	}
+	c.settle(t)
+}
+
+// getMany asks the Loader for keys, so many of which must be loaded.
+func (c *counted) getMany(t *testing.T, keys []int, loads int) {
+	t.Helper()
+	_, err := c.loader.GetOrLoadMany(t.Context(), keys, func(_ context.Context, keys []int) (map[int]User, error) {
+		loads -= len(keys)
+		got := map[int]User{}
+		for _, key := range keys {
+			got[key] = User{Name: "Ann"}
+		}
+		return got, nil
+	})
+	must(t, err)
+	if loads != 0 {
+		t.Fatalf("%d loads are missing", loads)
+	}
+	c.settle(t)
+}
+
+// settle waits until nothing is under way.
+func (c *counted) settle(t *testing.T) {
+	t.Helper()
 	must(t, redistest.Until(t.Context(), func(context.Context) error {
 		for range c.loader.InFlight() {
 			return errors.New("a flight is under way")
@@ -254,6 +292,27 @@ func commandsRun(t *testing.T, server *redistest.Server) map[string]int {
 		}
 	}
 	return ran
+}
+
+// sent returns what was sent in each round trip, with how often.
+func (c cost) sent() string {
+	trips := make([]string, len(c.trips))
+	for i, trip := range c.trips {
+		var names []string
+		times := map[string]int{}
+		for name := range strings.SplitSeq(trip, "+") {
+			if times[name]++; times[name] == 1 {
+				names = append(names, name)
+			}
+		}
+		for n, name := range names {
+			if times[name] > 1 {
+				names[n] = fmt.Sprintf("%d %s", times[name], name)
+			}
+		}
+		trips[i] = strings.Join(names, "+")
+	}
+	return strings.Join(trips, ", ")
 }
 
 // inScripts returns what the server ran that nobody had sent.

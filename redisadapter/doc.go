@@ -15,6 +15,15 @@
 // about a lease are one script each, sent by its digest, and whole to a server that
 // does not know it. No key is ever written without a life.
 //
+// Calls with many keys, those behind [corral.Loader.GetOrLoadMany] and a Delete of
+// several, cost as many round trips to each node as one key does: an MGET, or a
+// pipeline of GETs for each node of a Cluster; of a Plain cache, a pipeline of
+// PTTL and GET; and else a pipeline of scripts. A pipeline takes 1,024 keys, and
+// values of some 1 MiB; what is more waits for the next. Each key fails alone. The
+// keys of a Cluster's node that hangs are given up after 7/8 of the context's time,
+// so that those of the others are still of use; a Ring does not tell which shard
+// has what, and there all wait for the slowest one.
+//
 // # Leases
 //
 // Of all processes that miss a key one gets its lease, a second key in the same
