@@ -1,0 +1,217 @@
+// Package honest checks what a coalescing call must do besides being fast. What
+// is faster because it leaves one of these out is not compared as an equal.
+package honest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/corralcache/corral/bench/internal/child"
+	"github.com/corralcache/corral/bench/internal/contender"
+)
+
+// condition is one of them; check is given a context that can end.
+type condition struct {
+	name  string
+	check func(f contender.Flights) error
+}
+
+var conditions = []condition{
+	{"a caller that is cancelled 1 ms into a load of 100 ms is back within 5 ms", leaves},
+	{"the load of a caller that can be cancelled does not run on its goroutine", elsewhere},
+	{"no goroutine is left a second after the loads", noneLeft},
+	{"a panic reaches 64 waiters", func(f contender.Flights) error { return reaches(f, func() { panic("on purpose") }) }},
+	{"runtime.Goexit reaches 64 waiters", func(f contender.Flights) error { return reaches(f, runtime.Goexit) }},
+	{"the load's context has a deadline", deadline},
+}
+
+// Part is the name of the child that checks.
+const Part = "honest"
+
+type question struct {
+	Contender string
+	Condition int
+}
+
+type answer struct{ Broken string }
+
+// Child is the child's part.
+func Child(arg []byte) (any, error) {
+	var q question
+	if err := json.Unmarshal(arg, &q); err != nil {
+		return nil, err
+	}
+	c, ok := contender.Named(q.Contender)
+	if !ok || c.Flight == nil && c.FlightCtx == nil {
+		return nil, fmt.Errorf("%q coalesces nothing", q.Contender)
+	}
+	open := c.FlightCtx
+	if open == nil {
+		open = c.Flight
+	}
+	if err := conditions[q.Condition].check(open()); err != nil {
+		return answer{err.Error()}, nil
+	}
+	return answer{}, nil
+}
+
+// Verdict is what a contender keeps to.
+type Verdict struct {
+	Contender string
+	Broken    []string // what it does not do, and how that was seen
+}
+
+// tries is how often a condition may fail before it counts: the machine may be
+// busy with something else for those 5 ms.
+const tries = 3
+
+// Check asks of a contender, in a process of its own for each condition, as what
+// fails may take the process with it.
+func Check(name string) Verdict {
+	v := Verdict{Contender: name}
+	for i, c := range conditions {
+		var why string
+		for range tries {
+			if why = ask(question{name, i}); why == "" {
+				break
+			}
+		}
+		if why != "" {
+			v.Broken = append(v.Broken, c.name+": "+why)
+		}
+	}
+	return v
+}
+
+func ask(q question) string {
+	var a answer
+	if err := child.Run(Part, q, &a, 10*time.Second); err != nil {
+		return err.Error()
+	}
+	return a.Broken
+}
+
+func leaves(f contender.Flights) error {
+	call := f.With(func(context.Context) (int, error) { time.Sleep(100 * time.Millisecond); return 1, nil })
+	ctx, cancel := context.WithCancel(context.Background())
+	var at atomic.Int64
+	time.AfterFunc(time.Millisecond, func() { at.Store(time.Now().UnixNano()); cancel() })
+	_, err := call(ctx, "k")
+	late := time.Since(time.Unix(0, at.Load()))
+	if err == nil || late > 5*time.Millisecond {
+		return fmt.Errorf("back after %v with the error %v", late.Round(time.Millisecond), err)
+	}
+	return nil
+}
+
+func elsewhere(f contender.Flights) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var ran string
+	call := f.With(func(context.Context) (int, error) { ran = goroutine(); return 1, nil })
+	if _, err := call(ctx, "k"); err != nil {
+		return err
+	}
+	if ran == goroutine() {
+		return errors.New("it ran there")
+	}
+	return nil
+}
+
+// goroutine returns the name that the runtime gives the current one.
+func goroutine() string {
+	b := make([]byte, 64)
+	b = b[:runtime.Stack(b, false)]
+	return string(bytes.Fields(b)[1])
+}
+
+func noneLeft(f contender.Flights) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	before := runtime.NumGoroutine()
+	call := f.With(func(context.Context) (int, error) { time.Sleep(10 * time.Millisecond); return 1, nil })
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() { _, _ = call(ctx, strconv.Itoa(i)) })
+	}
+	wg.Wait()
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("%d are left", runtime.NumGoroutine()-before)
+}
+
+// reaches says whether 64 callers of a load that does not return learn of it,
+// each by an error, a panic of its own or its goroutine's end.
+func reaches(f contender.Flights, end func()) error {
+	const callers = 64
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var begun, told, fooled atomic.Int64
+	call := f.With(func(context.Context) (int, error) {
+		for begun.Load() < callers {
+			runtime.Gosched()
+		}
+		time.Sleep(20 * time.Millisecond)
+		end()
+		return 0, nil
+	})
+	for range callers {
+		go func() {
+			returned := false
+			defer func() {
+				_ = recover()
+				if !returned {
+					told.Add(1)
+				}
+			}()
+			begun.Add(1)
+			_, err := call(ctx, "k")
+			returned = true
+			if err != nil {
+				told.Add(1)
+			} else {
+				fooled.Add(1)
+			}
+		}()
+	}
+	for range 150 {
+		if told.Load()+fooled.Load() == callers {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := told.Load(); n != callers {
+		return fmt.Errorf("%d of %d were told, %d got a value and no error, %d still wait", n, callers, fooled.Load(), callers-n-fooled.Load())
+	}
+	return nil
+}
+
+func deadline(f contender.Flights) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var has atomic.Bool
+	call := f.With(func(ctx context.Context) (int, error) {
+		_, ok := ctx.Deadline()
+		has.Store(ok)
+		return 1, nil
+	})
+	if _, err := call(ctx, "k"); err != nil {
+		return err
+	}
+	if !has.Load() {
+		return errors.New("it has none")
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/corralcache/corral/bench/internal/contender"
+	"github.com/corralcache/corral/bench/internal/measure"
+	"github.com/corralcache/corral/bench/internal/redisd"
+	"github.com/corralcache/corral/bench/internal/traffic"
+)
+
+// far are calls over a real server.
+func far(server func() (*redisd.Server, error)) []*measure.Case {
+	var out []*measure.Case
+	for _, load := range []struct {
+		name       string
+		goroutines int
+		keys       int
+	}{{"1 goroutine", 1, 256}, {"64 goroutines, distinct keys", 64, 1024}, {"64 goroutines, one hot key", 64, 1}} {
+		for _, size := range []int{100, 10_000} {
+			q := farQuestion{server: server, size: size, keys: newKeys(load.keys)}
+			name := fmt.Sprintf("%s, %s", load.name, sizeName(size))
+			workers := func(int) int { return load.goroutines }
+			out = append(out, &measure.Case{
+				Group: "far hit", Name: name, Rival: rawRedis, Workers: workers,
+				Rows: q.rows(), Targets: farTargets(load.goroutines, load.keys),
+			})
+			q.window = contender.Stale
+			out = append(out, &measure.Case{
+				Group: "far stale hit", Name: name, Rival: rawRedis, Workers: workers, Rows: q.rows(),
+			})
+		}
+	}
+	for _, goroutines := range []int{1, 64} {
+		out = append(out, &measure.Case{
+			Group: "far miss", Name: fmt.Sprintf("%s, always new keys, 100 B", plural(goroutines, "goroutine")), Rival: redisHand,
+			Workers: func(int) int { return goroutines },
+			Rows:    farMissRows(server),
+		})
+	}
+	return out
+}
+
+func farTargets(goroutines, keys int) []measure.Target {
+	switch {
+	case goroutines == 1:
+		return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 1.03, At2: 1.03}}
+	case keys > 1:
+		return []measure.Target{
+			{Row: ownRedis, Rival: rawRedis, At1: 0.45, At2: 0.45},
+			{Row: ownRedis, Rival: rueidis, At1: 1, At2: 1},
+		}
+	}
+	return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 0.2, At2: 0.2}}
+}
+
+func sizeName(bytes int) string {
+	if bytes >= 1000 {
+		return fmt.Sprintf("%d KB", bytes/1000)
+	}
+	return fmt.Sprintf("%d B", bytes)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// farQuestion is what the rows of a far case read.
+type farQuestion struct {
+	server func() (*redisd.Server, error)
+	size   int
+	keys   []string
+	window contender.Window
+}
+
+func (q farQuestion) rows() []measure.Row {
+	return rows(func(c contender.Contender) func(int) (*measure.Subject, error) {
+		if c.Far == nil || q.window == contender.Stale && !c.FarStale && c.Name != rawRedis {
+			return nil
+		}
+		return func(int) (*measure.Subject, error) { return q.subject(c) }
+	})
+}
+
+func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
+	s, err := q.server()
+	if err != nil {
+		return nil, err
+	}
+	wire := new(redisd.Wire)
+	f, err := c.Far(contender.FarOptions{Addr: s.Addr, Dial: wire.Dial, Window: q.window})
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	keys := prefixed(c.Name, q.keys)
+	value := bytes.Repeat([]byte("v"), q.size)
+	for _, key := range keys {
+		if err := f.Put(ctx, key, value); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	if q.window == contender.Stale {
+		time.Sleep(2 * contender.StaleLife)
+	}
+	return &measure.Subject{
+		Call: func(worker, n int) error {
+			for i := range n {
+				got, err := f.Get(ctx, keys[(worker*len(keys)/64+i)%len(keys)])
+				if err != nil {
+					return err
+				}
+				if got != q.size {
+					return fmt.Errorf("%d bytes of %d", got, q.size)
+				}
+			}
+			return nil
+		},
+		Extra: counted(s, wire),
+		Close: f.Close,
+	}, nil
+}
+
+// prefixed keeps the contenders' keys apart.
+func prefixed(prefix string, keys []string) []string {
+	out := make([]string, len(keys))
+	for i, key := range keys {
+		out[i] = prefix + ":" + key
+	}
+	return out
+}
+
+// counted is what the server counts, and the client's connections.
+func counted(s *redisd.Server, wire *redisd.Wire) func() map[string]float64 {
+	return func() map[string]float64 {
+		gets, _ := s.Gets()
+		return map[string]float64{"GETs": float64(gets), "writes": float64(wire.Writes())}
+	}
+}
+
+func farMissRows(server func() (*redisd.Server, error)) []measure.Row {
+	var next atomic.Int64
+	return rows(func(c contender.Contender) func(int) (*measure.Subject, error) {
+		if c.FarMiss == nil {
+			return nil
+		}
+		return func(int) (*measure.Subject, error) {
+			s, err := server()
+			if err != nil {
+				return nil, err
+			}
+			wire := new(redisd.Wire)
+			f, err := c.FarMiss(contender.FarOptions{Addr: s.Addr, Dial: wire.Dial})
+			if err != nil {
+				return nil, err
+			}
+			return &measure.Subject{
+				Call: func(_, n int) error {
+					for range n {
+						if _, err := f.Get(context.Background(), "miss:"+traffic.Text(int(next.Add(1)))); err != nil {
+							return err
+						}
+					}
+					return nil
+				},
+				Extra: counted(s, wire),
+				Close: f.Close,
+			}, nil
+		}
+	})
+}
