@@ -55,7 +55,7 @@ func parse() (f flags, err error) {
 	flag.BoolVar(&f.write, "write", false, "write docs/benchmarks.md and its charts")
 	flag.BoolVar(&f.list, "list", false, "print the scenarios and stop")
 	flag.IntVar(&f.count, "count", 0, "`rounds` of each row; 0 is 3 with -short, else 8")
-	flag.DurationVar(&f.length, "length", 0, "of a row in a round; 0 is 10 ms with -short, else 100 ms")
+	flag.DurationVar(&f.length, "length", 0, "of a row in a round; 0 is 20 ms with -short, else 100 ms")
 	flag.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the timed rounds to `file`")
 	match := flag.String("scenario", "", "only those that match this `regexp`, as -list prints them")
 	cpus := flag.String("cpu", "1,2", "`numbers` of CPUs to measure at")
@@ -74,7 +74,7 @@ func parse() (f flags, err error) {
 		f.count = choose(f.short, 3, 8)
 	}
 	if f.length == 0 {
-		f.length = choose(f.short, 10*time.Millisecond, 100*time.Millisecond)
+		f.length = choose(f.short, 20*time.Millisecond, 100*time.Millisecond)
 	}
 	return f, nil
 }
@@ -104,10 +104,7 @@ func run() error {
 	b.report.Command = strings.TrimSpace(b.report.Command)
 	defer b.close()
 	b.closeOnSignal()
-	cases, err := scenario.Cases(f.scenario, b.redis)
-	if err != nil {
-		return err
-	}
+	cases := scenario.Cases(f.scenario, b.redis)
 	if f.list {
 		b.list(cases)
 		return nil
@@ -235,7 +232,7 @@ func (b *bench) weigh() error {
 	for _, k := range memory.Kinds() {
 		if b.scenario.MatchString(memoryName(k)) {
 			begin := time.Now()
-			b.report.Memory = append(b.report.Memory, report.Weighed{Kind: k, Rows: memory.Run(k)})
+			b.report.Memory = append(b.report.Memory, report.Weighed{Kind: k, Rows: memory.Run(k, choose(b.short, 10_000, 100_000))})
 			b.say("%6.1fs  %s", time.Since(begin).Seconds(), memoryName(k))
 		}
 	}

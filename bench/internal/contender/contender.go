@@ -30,7 +30,7 @@ type Contender struct {
 	HitString func(HitOptions) (Hits[string], error)
 	HitInt    func(HitOptions) (Hits[int], error)
 	Windows   bool // can be filled with entries that are not new
-	OneKey    bool // differs from another one in nothing but the call: only the hot key is of interest
+	Unweighed bool // its entries are another contender's, or held twice
 
 	Miss      func(capacity int) (Misses, error)
 	Flight    func() Flights // callers that cannot leave

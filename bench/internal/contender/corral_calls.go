@@ -11,7 +11,7 @@ import (
 // closure that the caller allocates, and values that are structs.
 
 func init() {
-	register(Contender{Name: "corral, method value", HitString: methodValueHits, OneKey: true})
+	register(Contender{Name: "corral, method value", HitString: methodValueHits, Unweighed: true})
 	register(Contender{
 		Name:      "corral, V a struct",
 		HitString: structHits[string], HitInt: structHits[int],

@@ -23,7 +23,7 @@ func init() {
 	})
 	register(Contender{
 		Name:      "corral, layered",
-		HitString: layeredHits,
+		HitString: layeredHits, Unweighed: true,
 		Far:       both, FarMiss: both, FarStale: true,
 		Shared: corralShared(true),
 	})

@@ -145,7 +145,7 @@ func runProcesses(s Scenario, q question, server func() (*redisd.Server, error))
 		return Outcome{}, err
 	}
 	const start = 500 * time.Millisecond // until all of them are up
-	q.Addr, q.Begin = d.Addr, time.Now().Add(start)
+	q.Addr, q.Begin, q.Length = d.Addr, time.Now().Add(start), max(q.Length, s.ttl+s.ttl/2)
 	outcomes, errs := make([]Outcome, processes), make(chan error, processes)
 	for i := range outcomes {
 		go func() { errs <- child.Run(Part, q, &outcomes[i], q.Length+10*time.Second) }()

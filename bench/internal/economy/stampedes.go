@@ -26,7 +26,11 @@ func cold(r run) Outcome {
 // hot is a key that expires again and again under callers that go on.
 func hot(r run) Outcome { return r.expiring(200) }
 
+// expiring counts the loads from the first one on, and the waits of those who
+// come when there is a value.
 func (r run) expiring(callers int) Outcome {
+	first := time.Now()
+	_, _ = r.crowd.guarded(context.Background(), "k")
 	begin := time.Now()
 	until := begin.Add(r.length)
 	var wg sync.WaitGroup
@@ -34,12 +38,19 @@ func (r run) expiring(callers int) Outcome {
 		wg.Go(func() { r.crowd.loop(until, 5*time.Millisecond, one) })
 	}
 	within(&wg, r.length+3*time.Second)
-	return r.crowd.outcome(r.source, begin, r.expiries())
+	return r.crowd.outcome(r.source, first, r.expiries())
 }
 
-// expiries is how many loads of one key there must be: from one's end to the
-// next one's beginning the value is fresh.
-func (r run) expiries() int { return 1 + int(r.length/(r.ttl+r.took)) }
+// expiries is how many loads of one key there must be: the first one, and one
+// for each time that the value has been fresh until its TTL. A load that begins
+// with the very end is not asked for.
+func (r run) expiries() int {
+	const margin = 20 * time.Millisecond
+	if r.length < r.ttl+margin {
+		return 1
+	}
+	return 2 + int((r.length-r.ttl-margin)/(r.ttl+r.took))
+}
 
 // process is one of those that share a server: its callers begin when those of
 // the others do.

@@ -21,16 +21,17 @@ import (
 // condition is one of them; check is given a context that can end.
 type condition struct {
 	name  string
+	tries int // how often it may fail before it counts: the machine may be busy with something else
 	check func(f contender.Flights) error
 }
 
 var conditions = []condition{
-	{"a caller that is cancelled 1 ms into a load of 100 ms is back within 5 ms", leaves},
-	{"the load of a caller that can be cancelled does not run on its goroutine", elsewhere},
-	{"no goroutine is left a second after the loads", noneLeft},
-	{"a panic reaches 64 waiters", func(f contender.Flights) error { return reaches(f, func() { panic("on purpose") }) }},
-	{"runtime.Goexit reaches 64 waiters", func(f contender.Flights) error { return reaches(f, runtime.Goexit) }},
-	{"the load's context has a deadline", deadline},
+	{"a caller that is cancelled 1 ms into a load of 100 ms is back within 5 ms", 5, leaves},
+	{"the load of a caller that can be cancelled does not run on its goroutine", 1, elsewhere},
+	{"no goroutine is left a second after the loads", 3, noneLeft},
+	{"a panic reaches 64 waiters", 1, func(f contender.Flights) error { return reaches(f, func() { panic("on purpose") }) }},
+	{"runtime.Goexit reaches 64 waiters", 1, func(f contender.Flights) error { return reaches(f, runtime.Goexit) }},
+	{"the load's context has a deadline", 1, deadline},
 }
 
 // Part is the name of the child that checks.
@@ -69,17 +70,13 @@ type Verdict struct {
 	Broken    []string // what it does not do, and how that was seen
 }
 
-// tries is how often a condition may fail before it counts: the machine may be
-// busy with something else for those 5 ms.
-const tries = 3
-
 // Check asks of a contender, in a process of its own for each condition, as what
 // fails may take the process with it.
 func Check(name string) Verdict {
 	v := Verdict{Contender: name}
 	for i, c := range conditions {
 		var why string
-		for range tries {
+		for range c.tries {
 			if why = ask(question{name, i}); why == "" {
 				break
 			}

@@ -16,9 +16,6 @@ import (
 	"github.com/corralcache/corral/bench/internal/traffic"
 )
 
-// Count is how many there are of what is weighed.
-const Count = 100_000
-
 // Kind is what is weighed.
 type Kind string
 
@@ -39,6 +36,7 @@ const Part = "memory"
 type question struct {
 	Kind      Kind
 	Contender string
+	Count     int
 }
 
 // Row is what one costs in bytes.
@@ -48,15 +46,15 @@ type Row struct {
 	Err       string
 }
 
-// Run weighs with every contender that can.
-func Run(kind Kind) []Row {
+// Run weighs count of them with every contender that can.
+func Run(kind Kind, count int) []Row {
 	var rows []Row
 	for _, c := range contender.All() {
 		if !takesPart(c, kind) {
 			continue
 		}
 		row := Row{Contender: c.Name}
-		if err := child.Run(Part, question{kind, c.Name}, &row.Bytes, time.Minute); err != nil {
+		if err := child.Run(Part, question{kind, c.Name, count}, &row.Bytes, time.Minute); err != nil {
 			row.Err = err.Error()
 		}
 		rows = append(rows, row)
@@ -67,7 +65,7 @@ func Run(kind Kind) []Row {
 func takesPart(c contender.Contender, kind Kind) bool {
 	switch kind {
 	case Entries:
-		return c.HitString != nil && !c.OneKey
+		return c.HitString != nil && !c.Unweighed
 	case Flights, Waiters:
 		return c.Flight != nil
 	default:
@@ -87,18 +85,18 @@ func Child(arg []byte) (any, error) {
 	}
 	switch q.Kind {
 	case Entries:
-		return entries(c)
+		return entries(c, q.Count)
 	case Flights:
-		return flights(context.Background(), c.Flight(), Count)
+		return flights(context.Background(), c.Flight(), q.Count, q.Count)
 	case Waiters:
-		return flights(context.Background(), c.Flight(), 1)
+		return flights(context.Background(), c.Flight(), q.Count, 1)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if q.Kind == FlightsC {
-		return flights(ctx, c.FlightCtx(), Count)
+		return flights(ctx, c.FlightCtx(), q.Count, q.Count)
 	}
-	return flights(ctx, c.FlightCtx(), 1)
+	return flights(ctx, c.FlightCtx(), q.Count, 1)
 }
 
 func keys(n int) []string {
@@ -110,9 +108,9 @@ func keys(n int) []string {
 }
 
 // entries weighs what the cache adds to keys and values.
-func entries(c contender.Contender) (float64, error) {
-	keys := keys(Count)
-	h, err := c.HitString(contender.HitOptions{Capacity: Count})
+func entries(c contender.Contender, count int) (float64, error) {
+	keys := keys(count)
+	h, err := c.HitString(contender.HitOptions{Capacity: count})
 	if err != nil {
 		return 0, err
 	}
@@ -125,11 +123,11 @@ func entries(c contender.Contender) (float64, error) {
 	runtime.KeepAlive(keys)
 	h.Close()
 	const value = 64
-	return (after-before)/Count - value, nil
+	return (after-before)/float64(count) - value, nil
 }
 
-// flights weighs Count callers of n keys, while all of them wait.
-func flights(ctx context.Context, f contender.Flights, n int) (float64, error) {
+// flights weighs the callers of n keys, while all of them wait.
+func flights(ctx context.Context, f contender.Flights, callers, n int) (float64, error) {
 	keys := keys(n)
 	release := make(chan struct{})
 	var loads, begun atomic.Int64
@@ -140,14 +138,14 @@ func flights(ctx context.Context, f contender.Flights, n int) (float64, error) {
 	})
 	before := weigh()
 	var wg sync.WaitGroup
-	for i := range Count {
+	for i := range callers {
 		key := keys[i%n]
 		wg.Go(func() {
 			begun.Add(1)
 			_, _ = call(ctx, key)
 		})
 	}
-	for begun.Load() < Count || loads.Load() < int64(n) {
+	for begun.Load() < int64(callers) || loads.Load() < int64(n) {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(200 * time.Millisecond) // those that have begun their call join
@@ -157,7 +155,7 @@ func flights(ctx context.Context, f contender.Flights, n int) (float64, error) {
 	if loads.Load() != int64(n) {
 		return 0, fmt.Errorf("%d loads of %d keys", loads.Load(), n)
 	}
-	return (after - before) / Count, nil
+	return (after - before) / float64(callers), nil
 }
 
 // weigh returns the bytes of all that is reachable, and of all stacks.

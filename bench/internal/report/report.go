@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,18 +116,18 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 func writeResult(w io.Writer, r *measure.Result) {
 	fmt.Fprintf(w, "### %s, at %s\n\n", title(r.Case), cpus(r.CPUs))
 	extras := extraNames(r)
-	t := table{head: []string{"", "ratio to " + r.Case.Rival, "ns", "B", "allocs"}}
+	t := table{head: []string{"", "ratio to " + r.Case.Rival, "target", "ns", "B", "allocs"}}
 	for _, name := range extras {
 		t.head = append(t.head, name+" by call")
 	}
 	for _, row := range r.Rows {
 		if row.Err != nil {
-			t.add(row.Name, "failed", "", "", "")
+			t.add(row.Name, "failed")
 			continue
 		}
-		line := []string{row.Name, ratioText(r, row.Name), ns(row.Of(measure.Ns)), bytesText(row.Of(measure.Bytes).Median), number(row.Of(measure.Allocs).Median)}
+		line := []string{row.Name, ratioText(r, row.Name), targetText(r, row.Name), ns(row.Of(measure.Ns)), bytesText(row.Of(measure.Bytes).Median), number(row.Of(measure.Allocs).Median)}
 		for _, name := range extras {
-			line = append(line, number(row.Extra[name]))
+			line = append(line, strconv.FormatFloat(row.Extra[name], 'f', 4, 64))
 		}
 		t.add(line...)
 	}
@@ -157,6 +158,16 @@ func ratioText(r *measure.Result, row string) string {
 	return spread(ratio, "%.2f")
 }
 
+// targetText is the target of a row that is a ratio to the case's rival.
+func targetText(r *measure.Result, row string) string {
+	for _, t := range r.Case.Targets {
+		if t.Row == row && t.Rival == r.Case.Rival {
+			return "≤ " + number(t.At(r.CPUs))
+		}
+	}
+	return ""
+}
+
 func writeMemory(w io.Writer, m Weighed) {
 	fmt.Fprintf(w, "### Bytes of %s\n\n", m.Kind)
 	t := table{head: []string{"", "bytes"}}
@@ -175,7 +186,7 @@ func writeStampede(w io.Writer, s Stampede) {
 	t := table{head: []string{"", "loads", "least", "peak by 100 ms", "slowest", "99.9 %", "errors", "stale", "deleted", "hung", "calls"}}
 	for _, row := range s.Rows {
 		if row.Died != "" || row.Impaired != "" {
-			t.add(row.Contender, row.Died+row.Impaired, "", "", "", "", "", "", "", "", "")
+			t.add(row.Contender, row.Died+row.Impaired)
 			continue
 		}
 		least := "–"

@@ -16,7 +16,10 @@ type table struct {
 	rows [][]string
 }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// add adds a row; cells that are not given are empty.
+func (t *table) add(cells ...string) {
+	t.rows = append(t.rows, append(cells, make([]string, max(0, len(t.head)-len(cells)))...))
+}
 
 func (t *table) write(w io.Writer) {
 	widths := make([]int, len(t.head))

@@ -3,7 +3,9 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -111,7 +113,7 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 	if q.window == contender.Stale {
 		time.Sleep(2 * contender.StaleLife)
 	}
-	return &measure.Subject{
+	subject := &measure.Subject{
 		Call: func(worker, n int) error {
 			for i := range n {
 				got, err := f.Get(ctx, keys[(worker*len(keys)/64+i)%len(keys)])
@@ -126,7 +128,46 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 		},
 		Extra: counted(s, wire),
 		Close: f.Close,
-	}, nil
+	}
+	if c.FarStale && q.window == contender.Fresh {
+		subject.Check = func(int) error { return neverOlder(f, c.Name+":written") }
+	}
+	return subject, nil
+}
+
+// neverOlder checks that a call which begins after a Put has returned is not
+// given what was there before, also where calls share a GET: of the values that
+// are put, each is longer than the one before.
+func neverOlder(f contender.Far, key string) error {
+	const readers, puts = 64, 100
+	ctx := context.Background()
+	if err := f.Put(ctx, key, bytes.Repeat([]byte("v"), 1)); err != nil {
+		return err
+	}
+	var shortest, done atomic.Int64
+	shortest.Store(1)
+	errs := make([]error, readers)
+	var wg sync.WaitGroup
+	for i := range readers {
+		wg.Go(func() {
+			for done.Load() == 0 && errs[i] == nil {
+				least := shortest.Load()
+				got, err := f.Get(ctx, key)
+				if err == nil && int64(got) < least {
+					err = fmt.Errorf("a value older than a Set that had returned: %d bytes, not %d", got, least)
+				}
+				errs[i] = err
+			}
+		})
+	}
+	var err error
+	for n := 2; n <= puts && err == nil; n++ {
+		err = f.Put(ctx, key, bytes.Repeat([]byte("v"), n))
+		shortest.Store(int64(n))
+	}
+	done.Store(1)
+	wg.Wait()
+	return errors.Join(append(errs, err)...)
 }
 
 // prefixed keeps the contenders' keys apart.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/corralcache/corral/bench/internal/contender"
 	"github.com/corralcache/corral/bench/internal/measure"
@@ -9,14 +10,11 @@ import (
 )
 
 // hits are calls of what the cache holds.
-func hits() ([]*measure.Case, error) {
-	numbers := traffic.Zipf()
-	texts := traffic.Texts(numbers)
-	trace, err := traffic.Trace()
-	if err != nil {
-		return nil, err
-	}
-	hot := traffic.Hot()
+func hits() []*measure.Case {
+	hot := known(traffic.Hot)
+	numbers := known(traffic.Zipf)
+	texts := known(func() []string { return traffic.Texts(traffic.Zipf()) })
+	trace := sync.OnceValues(traffic.Trace)
 	return []*measure.Case{
 		{
 			Group: "hit", Name: "one hot key", Rival: raw,
@@ -55,7 +53,14 @@ func hits() ([]*measure.Case, error) {
 			Group: "hit", Name: "Ristretto's trace gli, as int keys", Rival: raw,
 			Rows: intHits(trace),
 		},
-	}, nil
+	}
+}
+
+// keysFunc makes keys when they are needed first.
+type keysFunc[K contender.Key] = func() ([]K, error)
+
+func known[K contender.Key](make func() []K) keysFunc[K] {
+	return sync.OnceValues(func() ([]K, error) { return make(), nil })
 }
 
 var zipfTargets = []measure.Target{
@@ -64,26 +69,30 @@ var zipfTargets = []measure.Target{
 	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
 }
 
-func stringHits(keys []string, window contender.Window) []measure.Row {
+func stringHits(keys keysFunc[string], window contender.Window) []measure.Row {
 	return rows(func(c contender.Contender) func(int) (*measure.Subject, error) {
-		if window != contender.Fresh && !c.Windows && c.Name != raw || c.OneKey && len(keys) > 1 {
+		if window != contender.Fresh && !c.Windows && c.Name != raw {
 			return nil
 		}
 		return hitRow(c.HitString, keys, window)
 	})
 }
 
-func intHits(keys []int) []measure.Row {
+func intHits(keys keysFunc[int]) []measure.Row {
 	return rows(func(c contender.Contender) func(int) (*measure.Subject, error) {
 		return hitRow(c.HitInt, keys, contender.Fresh)
 	})
 }
 
-func hitRow[K contender.Key](open func(contender.HitOptions) (contender.Hits[K], error), keys []K, window contender.Window) func(int) (*measure.Subject, error) {
+func hitRow[K contender.Key](open func(contender.HitOptions) (contender.Hits[K], error), make keysFunc[K], window contender.Window) func(int) (*measure.Subject, error) {
 	if open == nil {
 		return nil
 	}
 	return func(int) (*measure.Subject, error) {
+		keys, err := make()
+		if err != nil {
+			return nil, err
+		}
 		different := traffic.Different(keys)
 		c, err := open(contender.HitOptions{Capacity: max(1024, len(different)), Window: window})
 		if err != nil {

@@ -3,6 +3,7 @@ package scenario
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/corralcache/corral/bench/internal/contender"
 	"github.com/corralcache/corral/bench/internal/measure"
@@ -29,32 +30,10 @@ const (
 	rueidis   = "rueidis GET"
 )
 
-// Cases returns the timed cases whose group or name matches.
-func Cases(match *regexp.Regexp, server func() (*redisd.Server, error)) ([]*measure.Case, error) {
-	wanted := func(c *measure.Case) bool { return match.MatchString(c.Group + ": " + c.Name) }
-	var out []*measure.Case
-	for _, c := range append(append(misses(), flights()...), waiters()...) {
-		if wanted(c) {
-			out = append(out, c)
-		}
-	}
-	hits, err := hits()
-	if err != nil {
-		return nil, err
-	}
-	var chosen []*measure.Case
-	for _, c := range hits {
-		if wanted(c) {
-			chosen = append(chosen, c)
-		}
-	}
-	out = append(chosen, out...)
-	for _, c := range far(server) {
-		if wanted(c) {
-			out = append(out, c)
-		}
-	}
-	return out, nil
+// Cases returns the timed cases whose group and name match.
+func Cases(match *regexp.Regexp, server func() (*redisd.Server, error)) []*measure.Case {
+	all := slices.Concat(hits(), misses(), flights(), waiters(), far(server))
+	return slices.DeleteFunc(all, func(c *measure.Case) bool { return !match.MatchString(c.Group + ": " + c.Name) })
 }
 
 // rows makes a row of every contender for which open is not nil.
