@@ -182,30 +182,42 @@ func (c *crew[K, V]) acquireFor(flights []*flight.Flight[K, ride[K, V]], asks []
 	})
 }
 
-// acquireMany is AcquireMany of the cache, whose answer may come when nobody waits
-// for it any more.
+// acquireMany is AcquireMany of the cache, as acquireNow is Acquire.
 func (l *Loader[K, V]) acquireMany(ctx context.Context, keys []K, asks []LeaseRequest[V]) ([]Lease[V], error) {
 	got, err := l.leaserMany.AcquireMany(ctx, keys, asks)
-	if ctx.Err() != nil {
-		tokens := make([]string, len(asks))
-		for i, ask := range asks {
-			tokens[i] = ask.Token
-			if i < len(got) {
-				tokens[i] = cmp.Or(got[i].Token, ask.Token)
-			}
-		}
-		_ = l.leaserMany.ReleaseMany(context.WithoutCancel(ctx), keys, tokens)
-	}
+	vain := ctx.Err() != nil
 	if len(got) != len(keys) {
+		l.giveBackMany(ctx, keys, asks)
 		return got, err
 	}
 	failed := map[K]error{}
+	var lost []K
+	var unused []LeaseRequest[V]
 	for i, e := range perKey(keys, err) {
+		if vain && got[i].State == LeaseHeld || e != nil && !errors.Is(e, ErrUndecodable) {
+			lost = append(lost, keys[i])
+			unused = append(unused, LeaseRequest[V]{Token: cmp.Or(got[i].Token, asks[i].Token)})
+		}
 		if got[i], e = l.leaseOf(got[i], e); e != nil {
 			failed[keys[i]] = e
 		}
 	}
+	l.giveBackMany(ctx, lost, unused)
+	if vain {
+		return nil, context.Cause(ctx)
+	}
 	return got, keyErrors(failed)
+}
+
+func (l *Loader[K, V]) giveBackMany(ctx context.Context, keys []K, asks []LeaseRequest[V]) {
+	if len(keys) == 0 {
+		return
+	}
+	tokens := make([]string, len(asks))
+	for i, ask := range asks {
+		tokens[i] = ask.Token
+	}
+	l.giveBack(ctx, func(ctx context.Context) error { return l.leaserMany.ReleaseMany(ctx, keys, tokens) })
 }
 
 // hold renews leases that flights have got, together, until each has ended.

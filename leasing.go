@@ -133,30 +133,40 @@ func (l *Loader[K, V]) acquireOnce(f *flight.Flight[K, ride[K, V]], ask LeaseReq
 	start := time.Now()
 	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
 	defer ctx.End()
-	got, err := bounded.Do(ctx, func(ctx context.Context) (Lease[V], error) {
+	l.life.again()
+	got, err := bounded.DoThen(ctx, func(ctx context.Context) (Lease[V], error) {
 		return l.acquireNow(ctx, f.Key(), ask)
-	})
+	}, l.life.leave)
 	e.Took, e.Err = time.Since(start), err
 	return got, e
 }
 
+// acquireNow is Acquire of the cache. It gives back a lease that nobody will use:
+// one whose grant may have got lost, or came when nobody waited for it any more.
 func (l *Loader[K, V]) acquireNow(ctx context.Context, key K, ask LeaseRequest[V]) (Lease[V], error) {
 	got, err := l.leaser.Acquire(ctx, key, ask)
-	switch {
-	case ctx.Err() != nil && (err != nil || got.State == LeaseHeld): // nobody waits for the answer any more
-		_ = l.leaser.Release(context.WithoutCancel(ctx), key, cmp.Or(got.Token, ask.Token))
-	case err != nil && !errors.Is(err, ErrUndecodable): // only the answer may have been lost
-		l.life.again()
-		go func() {
-			defer l.life.leave()
-			bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.CacheTimeout)
-			defer cancel()
-			_, _ = bounded.Do(bound, func(ctx context.Context) (struct{}, error) {
-				return struct{}{}, l.leaser.Release(ctx, key, ask.Token)
-			})
-		}()
+	vain := ctx.Err() != nil
+	if vain && got.State == LeaseHeld || err != nil && !errors.Is(err, ErrUndecodable) {
+		l.giveBack(ctx, func(ctx context.Context) error {
+			return l.leaser.Release(ctx, key, cmp.Or(got.Token, ask.Token))
+		})
+	}
+	if vain {
+		return Lease[V]{}, cmp.Or(err, context.Cause(ctx))
 	}
 	return l.leaseOf(got, err)
+}
+
+// giveBack releases leases that were never used, in the background.
+func (l *Loader[K, V]) giveBack(ctx context.Context, release func(context.Context) error) {
+	l.life.again()
+	go func() {
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.CacheTimeout)
+		defer cancel()
+		_, _ = bounded.DoThen(bound, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, release(ctx)
+		}, l.life.leave)
+	}()
 }
 
 // leaseOf returns what the cache answered as the Loader reasons about it.
@@ -225,9 +235,10 @@ func (l *Loader[K, V]) renew(f *flight.Flight[K, ride[K, V]], h *lease) {
 	e := Event{Op: OpCacheLease}
 	ctx := f.Values(flight.After(asked, min(l.opts.CacheTimeout, l.leaseLife/3)))
 	start := time.Now()
-	_, e.Err = bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+	l.life.again()
+	_, e.Err = bounded.DoThen(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, l.leaser.Renew(ctx, f.Key(), h.token)
-	})
+	}, l.life.leave)
 	ctx.End()
 	e.Took = time.Since(start)
 	if l.renewed(f, h, asked, e.Err) {
@@ -320,9 +331,10 @@ func (l *Loader[K, V]) giveUp(f *flight.Flight[K, ride[K, V]], h *lease) {
 		e := Event{Op: OpCacheLease}
 		ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
 		start := time.Now()
-		_, e.Err = bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+		l.life.again()
+		_, e.Err = bounded.DoThen(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, l.leaser.Release(ctx, f.Key(), h.token)
-		})
+		}, l.life.leave)
 		ctx.End()
 		e.Took = time.Since(start)
 		l.judgeFlight(f, e, usual)

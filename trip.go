@@ -96,7 +96,11 @@ func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.
 	}
 	ctx, end := t.bound()
 	start := time.Now()
-	got, err := bounded.DoThen(ctx, call, then)
+	t.l.life.again() // for Close: the call may outlive its time
+	got, err := bounded.DoThen(ctx, call, func() {
+		then()
+		t.l.life.leave()
+	})
 	end()
 	errs = perKey(t.keys[from:to], err)
 	if len(got) != to-from {
