@@ -24,7 +24,7 @@ func init() {
 	register(Contender{
 		Name:      "corral, layered",
 		HitString: layeredHits, Unweighed: true,
-		Far:       both, FarMiss: both, FarStale: true,
+		Far: both, FarMiss: both, FarStale: true,
 		Shared: corralShared(true),
 	})
 }

@@ -129,7 +129,7 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 		Extra: counted(s, wire),
 		Close: f.Close,
 	}
-	if c.FarStale && q.window == contender.Fresh {
+	if c.FarStale && q.window == contender.Fresh && len(q.keys) == 1 {
 		subject.Check = func(int) error { return neverOlder(f, c.Name+":written") }
 	}
 	return subject, nil
@@ -139,7 +139,7 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 // given what was there before, also where calls share a GET: of the values that
 // are put, each is longer than the one before.
 func neverOlder(f contender.Far, key string) error {
-	const readers, puts = 64, 100
+	const readers, puts = 64, 20
 	ctx := context.Background()
 	if err := f.Put(ctx, key, bytes.Repeat([]byte("v"), 1)); err != nil {
 		return err

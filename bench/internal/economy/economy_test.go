@@ -1,0 +1,64 @@
+package economy
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// calling is a service without a cache.
+type calling struct{ s *source }
+
+func (c calling) Get(ctx context.Context, key string) (string, error) { return c.s.load(ctx, key) }
+func (c calling) Delete(context.Context, string) error                { return nil }
+func (c calling) Close()                                              {}
+
+func newRun(took time.Duration) run {
+	s := newSource(took)
+	return run{
+		Scenario: Scenario{ttl: 250 * time.Millisecond, took: took}, source: s, length: time.Second,
+		crowd: &crowd{service: calling{s}, ttl: 250 * time.Millisecond},
+	}
+}
+
+// Without a cache every call is a load; in fake time all figures are exact.
+func TestOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRun(100 * time.Millisecond)
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for range 10 {
+			wg.Go(func() { r.crowd.get(t.Context(), "k", 2) })
+		}
+		wg.Wait()
+		r.source.broken.Store(true)
+		r.crowd.get(t.Context(), "k", 0)
+		r.source.panics.Store(1)
+		r.crowd.get(t.Context(), "k", 0)
+		want := Outcome{
+			Loads: 11, Least: 1, Peak: 10, Calls: 12, Errors: 2, Deleted: 10,
+			Slowest: 100 * time.Millisecond, P999: 100 * time.Millisecond,
+		}
+		got := r.crowd.outcome(r.source, begin.Add(-1), 1)
+		want.Loads++ // the one that panicked has begun, too
+		if got != want {
+			t.Errorf("the outcome is\n%+v, want\n%+v", got, want)
+		}
+	})
+}
+
+// The least number of loads: the first, and one after each TTL.
+func TestExpiries(t *testing.T) {
+	for _, test := range []struct {
+		length time.Duration
+		want   int
+	}{{200 * time.Millisecond, 1}, {300 * time.Millisecond, 2}, {550 * time.Millisecond, 2}, {time.Second, 4}, {3 * time.Second, 11}} {
+		r := newRun(50 * time.Millisecond)
+		r.length = test.length
+		if got := r.expiries(); got != test.want {
+			t.Errorf("in %v there are %d loads at least, want %d", test.length, got, test.want)
+		}
+	}
+}
