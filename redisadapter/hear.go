@@ -25,6 +25,7 @@ const (
 var (
 	errSilent  = errors.New("the subscription is silent")
 	errStep    = errors.New("the subscription is out of step")
+	errAgain   = errors.New("the subscription was made again")
 	errShards  = errors.New("the shards are others than those that were subscribed to")
 	errNoShard = errors.New("no shard is up")
 )
@@ -64,7 +65,7 @@ func hear(ctx context.Context, client redis.UniversalClient, channel string, beg
 	for i, node := range nodes {
 		go subscription{node, channel, i, events}.run(ctx)
 	}
-	last := make([]time.Time, len(nodes)) // when each was heard
+	last := make([]time.Time, len(nodes)) // when each was heard, once it began
 	tick := time.NewTicker(pingAfter)
 	defer tick.Stop()
 	for missing := len(nodes); ; {
@@ -79,10 +80,13 @@ func hear(ctx context.Context, client redis.UniversalClient, channel string, beg
 				return cmp.Or(err, errShards)
 			}
 		case h := <-events:
+			again := h.kind == begun && !last[h.from].IsZero()
 			last[h.from] = time.Now()
 			switch {
 			case h.kind == ended:
 				return h.err
+			case again: // by the client, which does not say so: what came in between is lost
+				return errAgain
 			case h.kind == begun:
 				if missing--; missing == 0 {
 					began()
