@@ -1,9 +1,11 @@
 package redisadapter_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -168,4 +170,48 @@ func TestABrokenCacheNeverPanics(t *testing.T) {
 	if err := plainUsers(client).Set(t.Context(), 1, nil); err == nil {
 		t.Error("a nil entry was stored")
 	}
+}
+
+// A key that no server would take costs it no connection, and the cache no rest.
+func TestKeysAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, client := mini(t)
+		must(t, client.Ping(t.Context()).Err()) // there is a server from the first connection on
+		sent := spyOn(m)
+		for _, cache := range []interface {
+			corral.Cache[string, string]
+			corral.Leaser[string, string]
+		}{
+			redisadapter.New(client, redisadapter.Options[string, string]{Prefix: "users"}),
+			redisadapter.Plain(client, redisadapter.Options[string, string]{Prefix: "users:"}),
+		} {
+			loader, err := corral.New[string, string](cache, corral.Options{TTL: time.Minute})
+			must(t, err)
+			most, long := strings.Repeat("k", 1<<20), strings.Repeat("k", 1<<20+1)
+			load := func(context.Context, string) (string, error) { return "v", nil }
+			r, err := loader.Lookup(t.Context(), most, load)
+			if err != nil || !r.Stored {
+				t.Errorf("of 1 MiB: %v, stored: %v", err, r.Stored)
+			}
+			sent.take()
+			for range 10 {
+				if r, err = loader.Lookup(t.Context(), long, load); err != nil || r.Value != "v" || r.Stored {
+					t.Errorf("longer: %v, stored: %v", err, r.Stored)
+				}
+			}
+			for _, err := range []error{loader.Set(t.Context(), long, "v"), loader.Delete(t.Context(), long)} {
+				if !errors.Is(err, corral.ErrRefused) || !strings.Contains(err.Error(), "its key has 1048577 bytes, 1048576 is the most") {
+					t.Errorf("a write of it: %v", err)
+				}
+			}
+			if got := sent.take(); got != "" {
+				t.Errorf("the server was sent %q", got)
+			}
+			if n := loader.Stats().CacheErrors; n != 0 {
+				t.Errorf("CacheErrors is %d", n)
+			}
+			must(t, loader.Close(t.Context()))
+		}
+		time.Sleep(2 * time.Second)
+	})
 }

@@ -26,6 +26,8 @@ type Options[K comparable, V any] struct {
 
 	// Key turns a key into text, two different keys into two different texts. It
 	// is called concurrently. It may be nil where K's kind is string or integer.
+	// A text of more than 1 MiB is refused ([corral.ErrRefused]): its value is
+	// served, not stored.
 	Key func(K) string
 
 	// Codec turns values into bytes; nil is [bytestore.DefaultCodec]: strings and

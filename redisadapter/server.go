@@ -2,6 +2,7 @@ package redisadapter
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
@@ -69,8 +70,15 @@ func (s *server[K]) place(key K) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	if len(text) > maxKeyBytes {
+		return place{}, fmt.Errorf("%w: its key has %d bytes, %d is the most", corral.ErrRefused, len(text), maxKeyBytes)
+	}
 	return place{text: text, name: s.write(text)}, nil
 }
+
+// maxKeyBytes is how long a key's text may be. A script carries it several times,
+// and a server ends the connection on which one comes that is too large for it.
+const maxKeyBytes = 1 << 20
 
 // on calls fn with the server's key, so that the caller gets away when ctx ends
 // and the connections do not notice.
