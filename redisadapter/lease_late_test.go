@@ -76,3 +76,19 @@ func TestLease_LateAnswer(t *testing.T) {
 		}
 	})
 }
+
+// A Fill that is repeated seals its entry anew, perhaps by a better estimate of the
+// server's clock.
+func TestLease_FillRepeatedByAnotherClock(t *testing.T) {
+	bothKinds(t, func(t *testing.T, c *leased) {
+		got := c.acquire(t, "a", nil)
+		e := entry("Ann")
+		must(t, c.Fill(t.Context(), 42, got.Token, e))
+		again, other := *e, *e
+		again.LoadedAt = e.LoadedAt.Add(-time.Millisecond)
+		must(t, c.Fill(t.Context(), 42, got.Token, &again))
+		other.Value.Name = "Bob"
+		wantLost(t, c.Fill(t.Context(), 42, got.Token, &other))
+		c.holds(t, "Ann")
+	})
+}
