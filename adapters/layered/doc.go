@@ -49,7 +49,10 @@
 // made under a lock of their key, and a function that near calls, such as
 // Ristretto's OnEvict, may not write to the layered cache.
 //
-// Far says that it is far. It may hold bare values ([corral.PlainCache]). What of
+// Far says that it is far. Where it is a Listener, it belongs to the layered cache
+// alone, too: it tells only of others' writes, and those that another Loader of
+// this process makes through the same value would count as its own. Make another
+// one over the same client. It may hold bare values ([corral.PlainCache]). What of
 // such a value's life is its stale window is learnt from the first entry that this
 // process writes; until then it counts as stale. Its age is counted from when it
 // was read, and it has no load time: there is no early expiry.
