@@ -304,11 +304,15 @@ func checkLeaseRenew[K comparable, V any](p *probe[K, V], rival corral.Cache[K, 
 	next.wantHeld(nil, true, "a life after the last Renew")
 }
 
-// wantBusyUntil fails if the lease is had before end. A slow call proves nothing.
+// wantBusyUntil fails if the lease is had before end. A slow call proves nothing,
+// and gives back what it got.
 func (a *attempt[K, V]) wantBusyUntil(end time.Time) {
 	l := a.acquire(corral.LeaseRequest[V]{})
 	if left := time.Until(end); l.State != corral.LeaseBusy && left > 0 {
 		a.p.failf("%s with %v left of another's lease is %s, want busy", a.call("Acquire"), left, a.show(l))
+	}
+	if l.State == corral.LeaseHeld {
+		a.release()
 	}
 }
 

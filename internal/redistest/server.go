@@ -28,6 +28,7 @@ type Server struct {
 
 	t     testing.TB
 	setup setup
+	dir   string // what holds the directory of each run
 	cmd   *exec.Cmd
 	gone  chan struct{} // closed when cmd has ended
 }
@@ -88,6 +89,15 @@ func program() (path string, err error) {
 // program may take the port first.
 func start(t testing.TB, setup setup) (s *Server, err error) {
 	s = &Server{t: t, setup: setup}
+	if s.dir, err = os.MkdirTemp("", "redis-"); err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { // when it has ended: it might write until then, and a copy of it a little longer
+		err := Until(context.Background(), func(context.Context) error { return os.RemoveAll(s.dir) })
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(s.Kill)
 	for range 10 {
 		if s.Addr, err = freeAddr(); err != nil {
@@ -125,7 +135,10 @@ func (s *Server) run() error {
 	if err != nil {
 		return err
 	}
-	dir := s.t.TempDir()
+	dir, err := os.MkdirTemp(s.dir, "")
+	if err != nil {
+		return err
+	}
 	_, port, _ := net.SplitHostPort(s.Addr)
 	more, err := s.setup(dir, s.Addr)
 	if err != nil {
