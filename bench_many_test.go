@@ -8,11 +8,12 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/adapters/memadapter"
+	"github.com/corralcache/corral/ristrettoadapter"
 )
 
-// BenchmarkMany is a batch beside a loop of single calls, over memory, where a
-// batch saves no round trip: all hits, and half of them misses that are never
-// stored.
+// BenchmarkMany is a batch beside a loop of single calls, over caches in memory,
+// where a batch saves no round trip: all hits, and half of them misses that are
+// never stored. That of redisadapter is over a server.
 func BenchmarkMany(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		keys := make([]string, n)
@@ -20,15 +21,21 @@ func BenchmarkMany(b *testing.B) {
 			keys[i] = fmt.Sprint("key:", i)
 		}
 		for _, misses := range []bool{false, true} {
-			name := fmt.Sprintf("%d/%s", n, map[bool]string{false: "hits", true: "half"}[misses])
-			b.Run(name+"/batch", func(b *testing.B) { benchMany(b, keys, misses, true) })
-			b.Run(name+"/loop", func(b *testing.B) { benchMany(b, keys, misses, false) })
+			for _, over := range []string{"memory", "Ristretto"} {
+				name := fmt.Sprintf("%s/%d/%s", over, n, map[bool]string{false: "hits", true: "half"}[misses])
+				b.Run(name+"/batch", func(b *testing.B) { benchMany(b, over, keys, misses, true) })
+				b.Run(name+"/loop", func(b *testing.B) { benchMany(b, over, keys, misses, false) })
+			}
 		}
 	}
 }
 
-func benchMany(b *testing.B, keys []string, misses, batch bool) {
-	l, err := corral.New(memadapter.New[string, int](), corral.Options{TTL: time.Hour})
+func benchMany(b *testing.B, over string, keys []string, misses, batch bool) {
+	var cache corral.Cache[string, int] = memadapter.New[string, int]()
+	if over == "Ristretto" {
+		cache = ristrettoadapter.New(roomy[*corral.Entry[int]](b), ristrettoadapter.Options[int]{})
+	}
+	l, err := corral.New(cache, corral.Options{TTL: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
