@@ -66,7 +66,6 @@ type loaderHits[K Key] struct {
 	load   corral.LoadFunc[K, *Value]
 	window Window
 	closed chan struct{}
-	asked  uint64
 }
 
 func corralHits[K Key](open func(int) (opened[K, *Value], error)) func(HitOptions) (Hits[K], error) {

@@ -19,9 +19,9 @@ func init() {
 }
 
 // database is whose method is the load.
-type database struct{ rows int }
+type database struct{ err error }
 
-func (d *database) load(context.Context, string) (*Value, error) { return nil, ErrMissed }
+func (d *database) load(context.Context, string) (*Value, error) { return nil, d.err }
 
 type methodHits struct {
 	*loaderHits[string]
@@ -30,7 +30,7 @@ type methodHits struct {
 
 func methodValueHits(o HitOptions) (Hits[string], error) {
 	h, err := newLoaderHits(openNew[string], o)
-	return &methodHits{h, new(database)}, err
+	return &methodHits{h, &database{ErrMissed}}, err
 }
 
 func (h *methodHits) Hit(keys []string, from, n int) (sum int, err error) {

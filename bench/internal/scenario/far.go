@@ -139,7 +139,7 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 // given what was there before, also where calls share a GET: of the values that
 // are put, each is longer than the one before.
 func neverOlder(f contender.Far, key string) error {
-	const readers, puts = 64, 20
+	const readers, puts = 16, 20
 	ctx := context.Background()
 	if err := f.Put(ctx, key, bytes.Repeat([]byte("v"), 1)); err != nil {
 		return err
