@@ -109,6 +109,7 @@ func chart(r *measure.Result, file string) (bool, error) {
 	}
 	rival.Color, rival.Dashes = lineColour, []vg.Length{vg.Points(3), vg.Points(3)}
 	p.Add(lines, rival)
+	p.X.Max *= 1.03 // the last line's end is seen
 	p.NominalY(names...)
 	return true, p.Save(18*vg.Centimeter, vg.Length(len(bars))*vg.Centimeter*0.7+3*vg.Centimeter, file)
 }
