@@ -33,18 +33,54 @@ func (c *crew[K, V]) loadParts(held *slot) {
 		c.loadPart(held, func() {})
 		return
 	}
-	places := make(chan struct{}, crewLoads)
-	for rest := c.flights; len(rest) > 0; rest = rest[min(step, len(rest)):] {
-		part, mine := c.of(rest[:min(step, len(rest))]), held
-		held = nil
-		places <- struct{}{}
-		over := sync.OnceFunc(func() { <-places })
-		c.l.life.again()
+	n := (len(c.flights) + step - 1) / step
+	begun := make([]atomic.Bool, n)
+	begin := func(i int, held *slot, over func()) {
+		part := c.of(c.flights[i*step : min((i+1)*step, len(c.flights))])
 		go func() {
 			defer c.l.life.leave()
 			defer over()
-			part.guard(func() { part.loadPart(mine, over) })
+			part.guard(func() { part.loadPart(held, over) })
 		}()
+	}
+	for i := crewLoads; i < n; i++ {
+		c.mayHurry(c.flights[i*step:min((i+1)*step, len(c.flights))], func() {
+			c.l.life.again()
+			if begun[i].Swap(true) {
+				c.l.life.leave()
+				return
+			}
+			begin(i, nil, func() {})
+		})
+	}
+	places := make(chan struct{}, crewLoads)
+	for i := range n {
+		if begun[i].Load() {
+			continue
+		}
+		places <- struct{}{}
+		if begun[i].Swap(true) {
+			<-places
+			continue
+		}
+		c.l.life.again()
+		begin(i, held, sync.OnceFunc(func() { <-places }))
+		held = nil
+	}
+}
+
+// mayHurry lets a part of the flights begin before its turn once a load waits for
+// one of them: it may be one of those that are to end first.
+func (c *crew[K, V]) mayHurry(part []*flight.Flight[K, ride[K, V]], hurry func()) {
+	urgent := false
+	for _, f := range part {
+		f.Update(func(r *ride[K, V]) {
+			r.hurry = hurry
+			urgent = urgent || r.urgent
+		})
+	}
+	if urgent {
+		hurry()
 	}
 }
 

@@ -177,7 +177,7 @@ func (l *Loader[K, V]) Refresh(ctx context.Context, key K, load LoadFunc[K, V]) 
 			return none, context.Cause(ctx)
 		}
 		f, role, _ := l.table.Join(ctx, s, key, start, true, true)
-		l.board(f, role, held)
+		l.board(ctx, f, role, held)
 		switch f.Wait(ctx, role, nil) {
 		case flight.Left:
 			return none, context.Cause(ctx)

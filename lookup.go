@@ -177,7 +177,7 @@ func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], k
 		if role == flight.Served {
 			return l.served(served)
 		}
-		l.board(f, role, held)
+		l.board(ctx, f, role, held)
 		if r, err, ok := l.await(ctx, f, role, &patient); ok {
 			return r, err
 		}

@@ -155,7 +155,7 @@ func (q *query[K, V]) lookMany(wanted []K) []K {
 				continue
 			}
 			var err error
-			if errs != nil {
+			if errs != nil && !q.l.layered { // a near layer's error is a miss
 				err = q.l.closedBy(errs[i])
 			}
 			if !q.serve(key, entries[i], err) {
@@ -294,7 +294,7 @@ func (q *query[K, V]) join(wanted []waiting[K, V]) []waiting[K, V] {
 		case flight.Leader:
 			c.flights = append(c.flights, w.f)
 		default:
-			l.board(w.f, w.role, held)
+			l.board(q.ctx, w.f, w.role, held)
 		}
 		joined = append(joined, w)
 	}

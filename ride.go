@@ -23,6 +23,8 @@ type ride[K comparable, V any] struct {
 	op      Op      // what writes entry
 	lease   *lease  // from when the flight has it
 	party   *party  // the flights that it flies with; nil if it flies alone
+	urgent  bool    // a load waits for it
+	hurry   func()  // begins its part of MaxBatch, which waits for others; nil if it need not
 
 	// The outcome:
 	entry   *Entry[V]
@@ -84,21 +86,39 @@ func (r *ride[K, V]) lentBy(held *slot) *slot {
 	return held
 }
 
-// board starts a flight for its leader. For a waiter inside another load, which
-// holds a slot, it sees to it that the flight need not queue behind that load.
-func (l *Loader[K, V]) board(f *flight.Flight[K, ride[K, V]], role flight.Role, held *slot) {
+// board starts a flight for its leader. For a waiter inside another load it sees
+// to it that the flight need not queue behind that load: not for a slot, if that
+// load holds one, and not for its turn among the parts of MaxBatch.
+func (l *Loader[K, V]) board(ctx context.Context, f *flight.Flight[K, ride[K, V]], role flight.Role, held *slot) {
 	switch {
 	case role == flight.Leader:
 		l.launch(f)
-	case role == flight.Waiter && held != nil:
+	case role == flight.Queued:
+		l.landLeft(f)
+	case role == flight.Waiter && flight.Nested(ctx):
+		var hurry func()
 		f.Update(func(r *ride[K, V]) {
-			switch {
-			case r.ticket != nil:
+			r.urgent, hurry = true, r.hurry
+			if held == nil || r.slot != nil {
+				return
+			}
+			r.patrons = append(r.patrons, held) // it may queue again, as after a lease
+			if r.ticket != nil {
 				l.slots.lend(r.ticket, held)
-			case r.slot == nil:
-				r.patrons = append(r.patrons, held)
 			}
 		})
+		if hurry != nil {
+			hurry()
+		}
+	}
+}
+
+// landLeft lands a flight that everybody had left before its load began, if it is
+// one of a crew: that may queue on for the others, and who comes now would wait
+// for them.
+func (l *Loader[K, V]) landLeft(f *flight.Flight[K, ride[K, V]]) {
+	if r, _ := f.Peek(); r.party != nil && f.Advance(phaseQueue, phaseDone, 0) {
+		l.land(f, r, context.Canceled)
 	}
 }
 
