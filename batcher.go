@@ -3,6 +3,7 @@ package corral
 import (
 	"cmp"
 	"context"
+	"maps"
 	"sync"
 	"time"
 )
@@ -95,6 +96,9 @@ type batch[K comparable, V any] struct {
 // Value knows the control of each key of the batch, and else what the context of
 // the caller knows that came first.
 func (b *batch[K, V]) Value(key any) any {
+	if key == (controlKey{}) {
+		return nil // not that of the caller that came first
+	}
 	if k, ok := key.(controlOf[K]); ok {
 		if caller, ok := b.callers[k.key]; ok {
 			return caller.Value(key)
@@ -178,7 +182,9 @@ func (b *batch[K, V]) run(load BulkLoadFunc[K, V]) {
 		if !returned {
 			b.values, err = nil, crash(recover())
 		}
-		b.failed, b.err = blamed(err, func(key K) bool { return b.callers[key] != nil })
+		failed, rest := blamed(err, func(key K) bool { return b.callers[key] != nil })
+		// The maps are the load's, which may use them for its next batch.
+		b.values, b.failed, b.err = maps.Clone(b.values), maps.Clone(failed), rest
 		b.cancel()
 		close(b.done)
 	}()

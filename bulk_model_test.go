@@ -22,6 +22,7 @@ type census struct {
 	running map[string]int       // loads that nobody has detached; guarded by mu, as all below
 	fresh   map[string]time.Time // until when what was loaded last is
 	reasons map[string]int       // for a load all the same
+	wanted  map[string]int       // such reasons that end with the Refresh that gave them
 	writes  map[string]int       // Deletes that began or ended
 	ended   map[int]time.Time    // of a value: when its load ended
 	loads   int
@@ -29,7 +30,7 @@ type census struct {
 }
 
 func newCensus(ttl, slack time.Duration) *census {
-	return &census{ttl: ttl, slack: slack, running: map[string]int{}, fresh: map[string]time.Time{}, reasons: map[string]int{}, writes: map[string]int{}, ended: map[int]time.Time{}}
+	return &census{ttl: ttl, slack: slack, running: map[string]int{}, fresh: map[string]time.Time{}, reasons: map[string]int{}, wanted: map[string]int{}, writes: map[string]int{}, ended: map[int]time.Time{}}
 }
 
 func (c *census) begin(keys []string) (writes []int) {
@@ -38,7 +39,11 @@ func (c *census) begin(keys []string) (writes []int) {
 	for _, key := range keys {
 		writes = append(writes, c.writes[key])
 		if c.running[key] > 0 || time.Now().Before(c.fresh[key]) {
-			if c.reasons[key]--; c.reasons[key] < 0 {
+			reasons := c.reasons
+			if c.wanted[key] > 0 {
+				reasons = c.wanted
+			}
+			if reasons[key]--; reasons[key] < 0 {
 				c.faults = append(c.faults, fmt.Sprintf("%s was loaded without a reason, %d loads running, fresh for %v", key, c.running[key], time.Until(c.fresh[key])))
 			}
 		}
@@ -83,11 +88,11 @@ func (c *census) one(takes time.Duration) corral.LoadFunc[string, int] {
 func (c *census) refresh(key string) (returned func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reasons[key]++
+	c.wanted[key]++
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.reasons[key] = max(0, c.reasons[key]-1)
+		c.wanted[key] = max(0, c.wanted[key]-1)
 	}
 }
 
