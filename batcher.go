@@ -183,7 +183,7 @@ func (b *batch[K, V]) run(load BulkLoadFunc[K, V]) {
 			b.values, err = nil, crash(recover())
 		}
 		failed, rest := blamed(err, func(key K) bool { return b.callers[key] != nil })
-		// The maps are the load's, which may use them for its next batch.
+		// The maps are the load's: they are read here, and never after.
 		b.values, b.failed, b.err = maps.Clone(b.values), maps.Clone(failed), rest
 		b.cancel()
 		close(b.done)

@@ -228,28 +228,7 @@ func TestNewBatcherRefusesOptionsThatCannotWork(t *testing.T) {
 	}
 }
 
-func TestBatcher_AMapThatIsUsedAgain(t *testing.T) {
-	bubble(t, "each batch has its own values", func(t *testing.T) {
-		values := map[string]int{}
-		loads := 0
-		load := corral.NewBatcher(func(_ context.Context, keys []string) (map[string]int, error) {
-			clear(values)
-			loads++
-			for _, key := range keys {
-				values[key] = loads
-			}
-			return values, nil
-		}, corral.BatchOptions{})
-		for i := range 20 {
-			go func() {
-				time.Sleep(time.Duration(i/10) * time.Millisecond) // two batches, one after the other at once
-				if v, err := load(t.Context(), fmt.Sprint(i)); v == 0 || err != nil {
-					t.Errorf("load = %d, %v", v, err)
-				}
-			}()
-		}
-		time.Sleep(time.Second)
-	})
+func TestBatcher_NoSingleControl(t *testing.T) {
 	bubble(t, "FromContext names no single key inside a bulk load", func(t *testing.T) {
 		load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
 			if _, ok := corral.FromContext[int](ctx); ok {
