@@ -3,6 +3,7 @@ package corral_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,7 @@ type census struct {
 	running map[string]int       // loads that nobody has detached; guarded by mu, as all below
 	fresh   map[string]time.Time // until when what was loaded last is
 	reasons map[string]int       // for a load all the same
-	wanted  map[string]int       // such reasons that end with the Refresh that gave them
+	wanted  map[string][]*bool   // of each Refresh under way: whether a load was made for it
 	writes  map[string]int       // Deletes that began or ended
 	ended   map[int]time.Time    // of a value: when its load ended
 	loads   int
@@ -30,7 +31,7 @@ type census struct {
 }
 
 func newCensus(ttl, slack time.Duration) *census {
-	return &census{ttl: ttl, slack: slack, running: map[string]int{}, fresh: map[string]time.Time{}, reasons: map[string]int{}, wanted: map[string]int{}, writes: map[string]int{}, ended: map[int]time.Time{}}
+	return &census{ttl: ttl, slack: slack, running: map[string]int{}, fresh: map[string]time.Time{}, reasons: map[string]int{}, wanted: map[string][]*bool{}, writes: map[string]int{}, ended: map[int]time.Time{}}
 }
 
 func (c *census) begin(keys []string) (writes []int) {
@@ -39,11 +40,10 @@ func (c *census) begin(keys []string) (writes []int) {
 	for _, key := range keys {
 		writes = append(writes, c.writes[key])
 		if c.running[key] > 0 || time.Now().Before(c.fresh[key]) {
-			reasons := c.reasons
-			if c.wanted[key] > 0 {
-				reasons = c.wanted
+			if !c.forRefreshLocked(key) {
+				c.reasons[key]--
 			}
-			if reasons[key]--; reasons[key] < 0 {
+			if c.reasons[key] < 0 {
 				c.faults = append(c.faults, fmt.Sprintf("%s was loaded without a reason, %d loads running, fresh for %v", key, c.running[key], time.Until(c.fresh[key])))
 			}
 		}
@@ -88,22 +88,34 @@ func (c *census) one(takes time.Duration) corral.LoadFunc[string, int] {
 func (c *census) refresh(key string) (returned func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wanted[key]++
+	mine := new(bool)
+	c.wanted[key] = append(c.wanted[key], mine)
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.wanted[key] = max(0, c.wanted[key]-1)
+		c.wanted[key] = slices.DeleteFunc(c.wanted[key], func(b *bool) bool { return b == mine })
 	}
 }
 
-// wrote notes that a Delete begins or ends. It may have detached a flight that had
-// yet to load.
+// forRefreshLocked reports whether a Refresh under way may be why a load begins.
+func (c *census) forRefreshLocked(key string) bool {
+	for _, made := range c.wanted[key] {
+		if !*made {
+			*made = true
+			return true
+		}
+	}
+	return false
+}
+
+// wrote notes that a Delete begins or ends. Each time it may have detached flights
+// that had yet to load: one, and another as it got its turn to write.
 func (c *census) wrote(keys []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range keys {
 		c.writes[key]++
-		c.reasons[key]++
+		c.reasons[key] += 2
 		c.running[key] = 0
 		delete(c.fresh, key)
 	}
