@@ -15,30 +15,41 @@ type filling[K comparable, V any] struct {
 }
 
 // fill writes what the load came to and lands the flights, as Loader.store does
-// for one: all of them are woken before the cache settles.
+// for one: all of them are woken before the cache settles. Hooks may write any of
+// these keys, so they are told when nothing here writes them any more.
 func (c *crew[K, V]) fill(fills []filling[K, V]) {
-	var sets, deletes []filling[K, V]
+	var sets, deletes, discarded []filling[K, V]
 	for _, w := range fills {
-		if !c.l.beginFill(w.f, w.r, w.err, 0) {
-			continue
-		}
-		if w.r.lease != nil {
+		write, ok := w.f.Store(w.r, w.err, phaseDone, phaseStore, 0)
+		if write && w.r.lease != nil {
 			w.r.lease.end()
 		}
-		if c.l.leaser == nil && w.r.op == OpCacheDelete {
+		switch {
+		case !ok: // Close was faster
+		case !write:
+			discarded = append(discarded, w)
+		case c.l.leaser == nil && w.r.op == OpCacheDelete:
 			deletes = append(deletes, w)
-		} else {
+		default:
 			sets = append(sets, w)
 		}
 	}
-	c.write(OpCacheSet, sets)
-	c.write(OpCacheDelete, deletes)
+	errs, failures := c.write(OpCacheSet, sets)
+	more, others := c.write(OpCacheDelete, deletes)
+	for _, tell := range append(failures, others...) {
+		tell()
+	}
+	for _, w := range discarded {
+		c.l.discard(w.f, w.r)
+	}
+	c.written(append(sets, deletes...), append(errs, more...))
 }
 
-// write makes the writes that were begun. With leases a delete is a fill too.
-func (c *crew[K, V]) write(op Op, fills []filling[K, V]) {
+// write makes the writes that were begun, and returns what is to be told of those
+// that failed. With leases a delete is a fill too.
+func (c *crew[K, V]) write(op Op, fills []filling[K, V]) (errs []error, failures []func()) {
 	if len(fills) == 0 {
-		return
+		return nil, nil
 	}
 	l := c.l
 	flights := make([]*flight.Flight[K, ride[K, V]], len(fills))
@@ -55,14 +66,16 @@ func (c *crew[K, V]) write(op Op, fills []filling[K, V]) {
 		}
 	}
 	t := c.trip(op, flights)
+	tell := t.tell
+	t.tell = func(i int, e Event) { failures = append(failures, func() { tell(i, e) }) }
 	t.then = func(i int) {
 		flights[i].Stored()
 		l.life.leave()
 	}
-	_, errs := travel(t, c.writeMany(op, t.keys, tokens, entries), func(ctx context.Context, i int) (struct{}, error) {
+	_, errs = travel(t, c.writeMany(op, t.keys, tokens, entries), func(ctx context.Context, i int) (struct{}, error) {
 		return struct{}{}, l.putNow(ctx, t.keys[i], fills[i].r.op, fills[i].r.entry, fills[i].r.lease)
 	})
-	c.written(fills, errs)
+	return errs, failures
 }
 
 // writeMany returns the call that writes several keys at once; nil if the cache

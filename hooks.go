@@ -9,7 +9,8 @@ import (
 
 // Hooks tell of what happens in a [Loader]; nil ones cost nothing. Each is
 // called where the thing happens, and never under a lock: what it does, somebody
-// waits for. A hook that panics or ends its goroutine changes no result; it
+// waits for. It may call the Loader, with the context that it was given: where it
+// would wait for itself it gets [ErrRecursiveLoad]. A hook that panics or ends its goroutine changes no result; it
 // counts in Stats.HookPanics. None is called after
 // [Loader.Close] has returned.
 type Hooks struct {
@@ -82,7 +83,7 @@ func (l *Loader[K, V]) tellFlight(hook func(context.Context, Event), f *flight.F
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.tell(hook, f.Values(0), f.Key(), e)
+		l.tell(hook, f.HookValues(), f.Key(), e)
 	}()
 	<-done
 }

@@ -32,7 +32,7 @@ type trip[K comparable, V any] struct {
 	keys   []K
 	bound  func() (ctx context.Context, end func()) // for one call
 	caller context.Context                          // whose end says nothing of the cache
-	tell   func(i int, e Event)                     // tells of a key's error
+	tell   func(i int, e Event)                     // tells of a key's error, when the trip is over: a hook may write other keys of it
 	always bool                                     // also while the cache rests
 	layer  bool                                     // of copies: its errors say nothing of the cache
 	then   func(i int)                              // a key's call returned, maybe after the trip; nil for none
@@ -60,12 +60,20 @@ func travel[K comparable, V, T any](t *trip[K, V], many func(ctx context.Context
 	if step == 1 {
 		atOnce = tripCalls
 	}
-	inParallel((n+step-1)/step, atOnce, func(i int) {
+	hops := (n + step - 1) / step
+	failures := make([][]failure, hops)
+	inParallel(hops, atOnce, func(i int) {
 		from, to := i*step, min((i+1)*step, n)
-		part, err := hop(t, from, to, func(ctx context.Context) ([]T, error) { return many(ctx, from, to) })
+		part, err, failed := hop(t, from, to, func(ctx context.Context) ([]T, error) { return many(ctx, from, to) })
 		copy(got[from:to], part)
 		copy(errs[from:to], err)
+		failures[i] = failed
 	})
+	for _, failed := range failures {
+		for _, f := range failed {
+			t.tell(f.i, f.Event)
+		}
+	}
 	return got, errs
 }
 
@@ -79,8 +87,14 @@ func noAnswer(call func(ctx context.Context, from, to int) error) func(ctx conte
 	}
 }
 
+// failure is what a hook is to be told of the trip's i-th key.
+type failure struct {
+	i int
+	Event
+}
+
 // hop is one call of a trip, for the keys from from to before to.
-func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.Context) ([]T, error)) (got []T, errs []error) {
+func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.Context) ([]T, error)) (got []T, errs []error, failed []failure) {
 	then := func() {
 		for i := from; t.then != nil && i < to; i++ {
 			t.then(i)
@@ -92,7 +106,7 @@ func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.
 	}
 	if p == refused {
 		then()
-		return nil, perKey(t.keys[from:to], errResting)
+		return nil, perKey(t.keys[from:to], errResting), nil
 	}
 	ctx, end := t.bound()
 	start := time.Now()
@@ -106,8 +120,7 @@ func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.
 	if len(got) != to-from {
 		misfit(errs, len(got))
 	}
-	t.judge(from, errs, time.Since(start), p)
-	return got, errs
+	return got, errs, t.judge(from, errs, time.Since(start), p)
 }
 
 // oneByOne makes the call of each key in turn.
@@ -167,19 +180,23 @@ func misfit(errs []error, got int) {
 	}
 }
 
-// judge records how a call of the cache went. It counts as one call, which failed
-// if any key did; but a cache that served any key is not one to let rest.
-func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) {
+// judge records how a call of the cache went, and returns what of it is worth
+// telling. It counts as one call, which failed if any key did; but a cache that
+// served any key is not one to let rest.
+func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (failures []failure) {
 	counts := &t.l.counts.cacheErrors
-	var failed, served, told bool
-	for _, err := range errs {
+	var failed, served bool
+	for i, err := range errs {
 		v, count := t.l.blame(t.caller, err)
 		failed = failed || v == failing
 		served = served || v == healthy
-		told = told || count != nil
-		if count != nil && count != counts {
+		if count == nil {
+			continue
+		}
+		if count != counts {
 			count.Add(1)
 		}
+		failures = append(failures, failure{from + i, Event{Op: t.op, Err: err, Took: took}})
 	}
 	overall := unknown
 	switch {
@@ -194,11 +211,7 @@ func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) {
 	if failed {
 		counts.Add(1)
 	}
-	for i := 0; told && i < len(errs); i++ {
-		if _, count := t.l.blame(t.caller, errs[i]); count != nil {
-			t.tell(from+i, Event{Op: t.op, Err: errs[i], Took: took})
-		}
-	}
+	return failures
 }
 
 // inParallel calls do with each number below n, at most so many at once.

@@ -142,9 +142,15 @@ func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r ride[K, V], err 
 	switch {
 	case !writes || r.pass == refused:
 		l.land(f, r, err)
-	case l.beginFill(f, r, err, flight.After(flight.Now(), l.opts.CacheTimeout)):
-		l.fill(f, r)
 	default:
+		write, ok := f.Store(r, err, phaseDone, phaseStore, flight.After(flight.Now(), l.opts.CacheTimeout))
+		if write {
+			l.fill(f, r)
+			return
+		}
+		if ok { // else Close was faster
+			l.discard(f, r)
+		}
 		l.rest.done(unknown, r.pass)
 	}
 }
@@ -163,17 +169,12 @@ func (l *Loader[K, V]) writes(r *ride[K, V], keep bool) bool {
 	return true
 }
 
-// beginFill publishes the outcome of a flight and begins its write. It returns
-// false for a flight that must not write, which is landed then.
-func (l *Loader[K, V]) beginFill(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, alarm int64) bool {
-	write, ok := f.Store(r, err, phaseDone, phaseStore, alarm)
-	if ok && !write { // else Close was faster
-		l.counts.discarded.Add(1)
-		l.tellFlight(l.opts.Hooks.Discarded, f, Event{Op: r.op})
-		f.Wake(false, nil)
-		l.ended(f, r)
-	}
-	return write
+// discard wakes the waiters of a flight whose outcome is not to be stored.
+func (l *Loader[K, V]) discard(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
+	l.counts.discarded.Add(1)
+	l.tellFlight(l.opts.Hooks.Discarded, f, Event{Op: r.op})
+	f.Wake(false, nil)
+	l.ended(f, r)
 }
 
 // fill writes the entry of a flight and wakes its waiters.

@@ -37,6 +37,21 @@ func (c *Crew) Values(deadline int64) *CallContext {
 	return &CallContext{Context{deadline: deadline, values: c.values}, &c.node}
 }
 
+// HookValues returns a context with the values of the flight's, for a call that
+// the flight waits for, and with it the crew that it flies with, if any.
+func (f *Flight[K, V]) HookValues() context.Context {
+	graph.Lock()
+	defer graph.Unlock()
+	at := &f.ctx.node
+	for e := at.waits; e != nil; e = e.next {
+		if e.crew != nil { // the first one is the latest
+			at = e.to
+			break
+		}
+	}
+	return &CallContext{Context{values: f.ctx.values}, at}
+}
+
 // Late reports whether the context has outlived its deadline.
 func (c *Crew) Late() bool { return c.late() }
 
