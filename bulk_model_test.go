@@ -3,6 +3,7 @@ package corral_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -26,17 +27,23 @@ type census struct {
 	wanted  map[string][]*bool   // of each Refresh under way: whether a load was made for it
 	writes  map[string]int       // Deletes that began or ended
 	ended   map[int]time.Time    // of a value: when its load ended
+	begun   map[int]int          // of a value: the tick at which its load began
+	deleted map[string]int       // the tick at which the latest Delete began that has returned
+	tick    int                  // orders what happens at one instant
 	loads   int
 	faults  []string
 }
 
 func newCensus(ttl, slack time.Duration) *census {
-	return &census{ttl: ttl, slack: slack, running: map[string]int{}, fresh: map[string]time.Time{}, reasons: map[string]int{}, wanted: map[string][]*bool{}, writes: map[string]int{}, ended: map[int]time.Time{}}
+	return &census{ttl: ttl, slack: slack, running: map[string]int{}, fresh: map[string]time.Time{},
+		reasons: map[string]int{}, wanted: map[string][]*bool{}, writes: map[string]int{},
+		ended: map[int]time.Time{}, begun: map[int]int{}, deleted: map[string]int{}}
 }
 
-func (c *census) begin(keys []string) (writes []int) {
+func (c *census) begin(keys []string) (tick int, writes []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.tick++
 	for _, key := range keys {
 		writes = append(writes, c.writes[key])
 		if c.running[key] > 0 || time.Now().Before(c.fresh[key]) {
@@ -49,17 +56,17 @@ func (c *census) begin(keys []string) (writes []int) {
 		}
 		c.running[key]++
 	}
-	return writes
+	return c.tick, writes
 }
 
 // end notes that a load ended. What a Delete has detached is not stored.
-func (c *census) end(keys []string, writes []int) map[string]int {
+func (c *census) end(keys []string, begun int, writes []int) map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	values := map[string]int{}
 	for i, key := range keys {
 		c.loads++
-		c.ended[c.loads] = time.Now()
+		c.ended[c.loads], c.begun[c.loads] = time.Now(), begun
 		values[key] = c.loads
 		if writes[i] == c.writes[key] {
 			c.running[key]--
@@ -71,9 +78,9 @@ func (c *census) end(keys []string, writes []int) map[string]int {
 
 func (c *census) bulk(takes time.Duration) corral.BulkLoadFunc[string, int] {
 	return func(_ context.Context, keys []string) (map[string]int, error) {
-		writes := c.begin(keys)
+		begun, writes := c.begin(keys)
 		time.Sleep(takes)
-		return c.end(keys, writes), nil
+		return c.end(keys, begun, writes), nil
 	}
 }
 
@@ -110,19 +117,37 @@ func (c *census) forRefreshLocked(key string) bool {
 
 // wrote notes that a Delete begins or ends. Each time it may have detached flights
 // that had yet to load: one, and another as it got its turn to write.
-func (c *census) wrote(keys []string) {
+func (c *census) wrote(keys []string) (tick int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.tick++
 	for _, key := range keys {
 		c.writes[key]++
 		c.reasons[key] += 2
 		c.running[key] = 0
 		delete(c.fresh, key)
 	}
+	return c.tick
 }
 
-// got checks what a call returned that began at a time.
-func (c *census) got(began time.Time, values map[string]int, err error, keys []string) {
+// deletedSince notes that a Delete has returned which began at tick.
+func (c *census) deletedSince(tick int, keys []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range keys {
+		c.deleted[key] = max(c.deleted[key], tick)
+	}
+}
+
+// deletes returns the Deletes that have returned.
+func (c *census) deletes() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.deleted)
+}
+
+// got checks what a call returned that began at a time, after those Deletes.
+func (c *census) got(began time.Time, deleted, values map[string]int, err error, keys []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range keys {
@@ -132,6 +157,8 @@ func (c *census) got(began time.Time, values map[string]int, err error, keys []s
 			c.faults = append(c.faults, fmt.Sprintf("%s got %d, %v", key, values[key], err))
 		case began.Sub(ended) >= c.ttl+c.slack:
 			c.faults = append(c.faults, fmt.Sprintf("%s got a value that was stale since %v", key, began.Sub(ended)-c.ttl))
+		case c.begun[values[key]] < deleted[key]:
+			c.faults = append(c.faults, fmt.Sprintf("%s got a value from before its Delete", key))
 		}
 	}
 }
@@ -160,31 +187,33 @@ func drawStepOf(rt *rapid.T, ops ...string) bulkStep {
 }
 
 func (c *census) run(ctx context.Context, l *corral.Loader[string, int], s bulkStep) {
-	began := time.Now()
+	began, deleted := time.Now(), c.deletes()
 	switch s.op {
 	case "many":
 		values, err := l.GetOrLoadMany(ctx, s.keys, c.bulk(s.takes))
-		c.got(began, values, err, s.keys)
+		c.got(began, deleted, values, err, s.keys)
 	case "one":
 		v, err := l.GetOrLoad(ctx, s.keys[0], c.one(s.takes))
-		c.got(began, map[string]int{s.keys[0]: v}, err, s.keys[:1])
+		c.got(began, deleted, map[string]int{s.keys[0]: v}, err, s.keys[:1])
 	case "refresh":
 		returned := c.refresh(s.keys[0])
 		v, err := l.Refresh(ctx, s.keys[0], c.one(s.takes))
 		returned()
-		c.got(began, map[string]int{s.keys[0]: v}, err, s.keys[:1])
+		c.got(began, deleted, map[string]int{s.keys[0]: v}, err, s.keys[:1])
 	case "delete":
-		c.wrote(s.keys)
+		tick := c.wrote(s.keys)
 		if err := l.Delete(ctx, s.keys...); err != nil {
-			c.got(began, nil, err, s.keys)
+			c.got(began, deleted, nil, err, s.keys)
 		}
+		c.deletedSince(tick, s.keys)
 		c.wrote(s.keys)
 	}
 }
 
 // Random overlapping batches, single calls and refreshes, over caches of each kind:
 // a key is loaded exactly once per expiry, and once more for a Refresh; with
-// Deletes, once more for each at the most. No answer is older than its freshness.
+// Deletes, once more for each at the most. No answer is older than its freshness, or
+// than a Delete that had returned.
 func TestContract_B1_C1_RandomBatches(t *testing.T) {
 	caches := map[string]func() corral.Cache[string, int]{
 		"near": func() corral.Cache[string, int] {
