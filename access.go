@@ -13,8 +13,8 @@ import (
 // get is Get of the cache or a layer of it, with a plain value made an entry. With an error it
 // returns none, whatever the cache returned beside it.
 func (l *Loader[K, V]) get(ctx context.Context, cache Cache[K, V], key K) (e *Entry[V], took time.Duration, err error) {
-	start := time.Now()
-	defer func() { took = time.Since(start) }()
+	start := l.stopwatch()
+	defer func() { took = start.read() }()
 	defer bounded.Recover("the cache", &err)
 	if l.plain == nil {
 		if e, err = cache.Get(ctx, key); err != nil {
@@ -61,8 +61,8 @@ func (l *Loader[K, V]) bare(value V, life time.Duration) *Entry[V] {
 // put is Set or Delete of the cache, or Fill under a lease. It calls then when that has returned, which
 // for a far cache that ignores its context may be after put has.
 func (l *Loader[K, V]) put(ctx context.Context, key K, op Op, e *Entry[V], held *lease, then func()) (took time.Duration, err error) {
-	start := time.Now()
-	defer func() { took = time.Since(start) }()
+	start := l.stopwatch()
+	defer func() { took = start.read() }()
 	if !l.far {
 		defer then()
 		return 0, l.putNow(ctx, key, op, e, held)
@@ -97,14 +97,14 @@ func (l *Loader[K, V]) settle(ctx context.Context, key K) Event {
 	if l.settler == nil {
 		return e
 	}
-	start := time.Now()
+	start := l.stopwatch()
 	bound, cancel := context.WithTimeoutCause(ctx, l.opts.CacheTimeout, errCacheTimeout)
 	defer cancel()
 	func() {
 		defer bounded.Recover("the cache", &e.Err)
 		e.Err = l.settler.Settle(bound, key)
 	}()
-	e.Took = time.Since(start)
+	e.Took = start.read()
 	return e
 }
 

@@ -1,6 +1,10 @@
 package corral
 
-import "github.com/corralcache/corral/internal/flight"
+import (
+	"time"
+
+	"github.com/corralcache/corral/internal/flight"
+)
 
 // alarm goes on with a flight whose phase took too long. A party bounds what it
 // does itself.
@@ -41,7 +45,9 @@ func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	defer l.life.leave()
 	r, _ := f.Peek()
 	l.guard(f, func() {
-		l.didRead(f, nil, Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass)
+		if l.didRead(f, &r, nil, Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass) {
+			l.load(f, &r)
+		}
 	})
 }
 
@@ -65,11 +71,11 @@ func (l *Loader[K, V]) loadTimedOut(f *flight.Flight[K, ride[K, V]]) {
 		l.counts.stuck.Add(1)
 		r.slot.release()
 		l.release(f, r.lease)
-		late := loaded[V]{err: ErrLoadTimeout, took: l.opts.LoadTimeout}
+		late := loaded[V]{err: ErrLoadTimeout, at: time.Now(), took: l.opts.LoadTimeout}
 		if f.Abandoned() {
 			l.abandoned(f, r, late)
 			return
 		}
-		l.outcome(f, r, new(Control[V]), late)
+		l.outcome(f, &r, new(Control[V]), late)
 	}
 }

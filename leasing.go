@@ -196,7 +196,9 @@ func (l *Loader[K, V]) forgetGone(f *flight.Flight[K, ride[K, V]], r *ride[K, V]
 // the flight waited for the load of another process, this is what it came to.
 func (l *Loader[K, V]) changed(f *flight.Flight[K, ride[K, V]], r ride[K, V], e *Entry[V], waited bool) {
 	if !waited || l.state(e) != fresh {
-		l.decide(f, e, nil)
+		if l.decide(f, &r, e, nil) {
+			l.load(f, &r)
+		}
 	} else {
 		l.loadedElsewhere(f, r, e)
 	}

@@ -46,6 +46,7 @@ type Loader[K comparable, V any] struct {
 	opts    Options
 
 	table      *flight.Table[K, ride[K, V]]
+	settling   settling[K, V]
 	life       life
 	rest       rest
 	retries    retries[K]
@@ -114,6 +115,7 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 		CancelAbandoned: opts.CancelAbandoned,
 		Queue:           queue,
 		First:           opts.CacheTimeout,
+		Calls:           true,
 		Alarm:           l.alarm,
 		Ready:           l.ready,
 	})
@@ -225,6 +227,7 @@ func (l *Loader[K, V]) Close(ctx context.Context) error {
 		return errNilContext
 	}
 	l.life.close()
+	l.settleNow()
 	l.cancel(func(f *flight.Flight[K, ride[K, V]]) bool {
 		_, waiters := f.Peek()
 		return f.Background() && waiters == 0

@@ -12,6 +12,7 @@ import (
 type loaded[V any] struct {
 	value V
 	err   error
+	at    time.Time // when the load was over; zero: just now
 	took  time.Duration
 }
 
@@ -51,7 +52,10 @@ func (l *Loader[K, V]) ending(key K, r *ride[K, V], control *Control[V], got loa
 	case err == nil:
 		l.retries.forget(key)
 		ttl, store := control.decided(l.opts.TTL)
-		r.entry = l.entry(got.value, got.took, ttl)
+		if got.at.IsZero() {
+			got.at = time.Now()
+		}
+		r.entry = l.entryAt(got.at, got.value, got.took, ttl)
 		return ending{keep: store}
 	case errors.Is(err, ErrNotFound):
 		l.counts.absent.Add(1)
@@ -68,18 +72,22 @@ func (l *Loader[K, V]) ending(key K, r *ride[K, V], control *Control[V], got loa
 }
 
 // outcome lands a flight whose load is over.
-func (l *Loader[K, V]) outcome(f *flight.Flight[K, ride[K, V]], r ride[K, V], control *Control[V], got loaded[V]) {
-	e := l.ending(f.Key(), &r, control, got)
+func (l *Loader[K, V]) outcome(f *flight.Flight[K, ride[K, V]], r *ride[K, V], control *Control[V], got loaded[V]) {
+	e := l.ending(f.Key(), r, control, got)
 	l.countLoad(f.Background(), e.failed, got.took)
 	l.tellLoad(f, e.told(), got.took)
 	if e.failed != nil {
-		l.land(f, r, e.err)
+		l.land(f, *r, e.err)
 		return
 	}
 	if e.err == nil {
 		l.counts.loaded(got.took)
 	}
-	l.store(f, r, e.err, e.keep)
+	now := flight.At(got.at)
+	if l.opts.Hooks.Load != nil { // which took its time
+		now = flight.Now()
+	}
+	l.store(f, r, now, e)
 }
 
 // abandoned lands a flight that everybody had left before its load ended.

@@ -8,30 +8,31 @@ import (
 
 // ride is what a flight of a Loader carries.
 type ride[K comparable, V any] struct {
-	load   LoadFunc[K, V]
-	insist bool          // Refresh wants a load, whatever the cache holds
-	seen   *Entry[V]     // what the call saw that started a refresh
-	prev   *Entry[V]     // what the flight itself read
-	blind  bool          // it could not read
-	soft   chan struct{} // see early
-	softer bool          // soft was closed
+	load LoadFunc[K, V]
+	seen *Entry[V]     // what the call saw that started a refresh
+	prev *Entry[V]     // what the flight itself read
+	soft chan struct{} // see early
 
 	patrons []*slot // of the loads inside which somebody waits for this flight
 	ticket  *ticket // while it queues for a slot
 	slot    *slot   // while it loads
-	pass    pass    // of the call of the cache that is under way
-	op      Op      // what writes entry
 	lease   *lease  // from when the flight has it
 	party   *party  // the flights that it flies with; nil if it flies alone
-	urgent  bool    // a load waits for it
 	hurry   func()  // begins its part of MaxBatch, which waits for others; nil if it need not
 
+	insist bool // Refresh wants a load, whatever the cache holds
+	blind  bool // it could not read
+	softer bool // soft was closed
+	urgent bool // a load waits for it
+	pass   pass // of the call of the cache that is under way
+	op     Op   // what writes entry
+
 	// The outcome:
-	entry   *Entry[V]
 	source  Source
-	again   bool  // there is none: ask once more
-	read    bool  // read from the cache: no load ran
-	stored  bool  // the cache holds entry
+	again   bool // there is none: ask once more
+	read    bool // read from the cache: no load ran
+	stored  bool // the cache holds entry
+	entry   *Entry[V]
 	failure error // of the load for which entry, a stale one, stands in
 }
 

@@ -113,10 +113,14 @@ func second(f func()) func() {
 
 // entry returns a fresh entry made now.
 func (l *Loader[K, V]) entry(value V, took, ttl time.Duration) *Entry[V] {
+	return l.entryAt(time.Now(), value, took, ttl)
+}
+
+func (l *Loader[K, V]) entryAt(at time.Time, value V, took, ttl time.Duration) *Entry[V] {
 	ttl = jittered(ttl, l.opts.Jitter, rand.Float64())
 	return &Entry[V]{
 		Value:    value,
-		LoadedAt: time.Now(),
+		LoadedAt: at,
 		LoadTime: took,
 		TTL:      ttl,
 		Keep:     saturatingAdd(ttl, l.windows.longest()),
@@ -134,25 +138,25 @@ func (l *Loader[K, V]) absent(took, ttl time.Duration) *Entry[V] {
 // shows it the flight is removed. In between the flight serves newcomers.
 // Without keep the outcome is not written, but what an absent one leaves behind
 // is deleted. A flight without the lease that it needs writes nothing.
-func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error, keep bool) {
-	writes := l.writes(&r, keep)
+func (l *Loader[K, V]) store(f *flight.Flight[K, ride[K, V]], r *ride[K, V], now int64, e ending) {
+	writes := l.writes(r, e.keep)
 	if writes {
 		r.pass = l.rest.allows()
 	}
-	switch {
-	case !writes || r.pass == refused:
-		l.land(f, r, err)
-	default:
-		write, ok := f.Store(r, err, phaseDone, phaseStore, flight.After(flight.Now(), l.opts.CacheTimeout))
-		if write {
-			l.fill(f, r)
-			return
-		}
-		if ok { // else Close was faster
-			l.discard(f, r)
-		}
-		l.rest.done(unknown, r.pass)
+	if !writes || r.pass == refused {
+		l.land(f, *r, e.err)
+		return
 	}
+	end := flight.After(now, l.opts.CacheTimeout)
+	write, ok := f.Store(*r, e.err, phaseDone, phaseStore, end)
+	if write {
+		l.fill(f, r, end)
+		return
+	}
+	if ok { // else Close was faster
+		l.discard(f, *r)
+	}
+	l.rest.done(unknown, r.pass)
 }
 
 // writes says whether, and with what, a flight writes the cache.
@@ -177,47 +181,68 @@ func (l *Loader[K, V]) discard(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 	l.ended(f, r)
 }
 
-// fill writes the entry of a flight and wakes its waiters.
-func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
-	defer l.ended(f, r)
-	defer f.Remove()
+// fill writes the entry of a flight, until end at the most, and wakes its waiters.
+func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r *ride[K, V], end int64) {
 	put := Event{Op: r.op, Err: errExited} // unless the cache returns
-	ctx := f.Values(flight.After(flight.Now(), l.opts.CacheTimeout))
-	defer func() { // also if the cache ends this goroutine
-		ctx.End()
-		l.filled(f, r, put)
+	ctx := f.Values(end)
+	returned := false
+	defer func() {
+		if !returned { // the cache ends this goroutine
+			if !l.far {
+				f.Stored()
+			}
+			l.filled(f, r, ctx, put)
+		}
 	}()
 	if r.lease != nil {
 		r.lease.end()
 	}
-	l.life.again()
-	put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, r.lease, func() {
+	if l.far {
+		l.life.again()
+		put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, r.lease, func() {
+			f.Stored()
+			l.life.leave()
+		})
+	} else {
+		start := l.stopwatch()
+		put.Err = l.putNow(ctx, f.Key(), r.op, r.entry, r.lease)
+		put.Took = start.read()
 		f.Stored()
-		l.life.leave()
-	})
+	}
+	returned = true
+	l.filled(f, r, ctx, put)
 }
 
-// filled goes on after the write: it wakes the waiters and waits until the cache
-// shows the entry.
-func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r ride[K, V], put Event) {
+// filled goes on after the write: it wakes the waiters. The flight stays until
+// the cache shows the entry.
+func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r *ride[K, V], ctx *flight.CallContext, put Event) {
+	ctx.End()
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
 		l.judgeFlight(f, put, r.pass)
 	}
 	if r.lease != nil {
-		l.didFill(f, r, put.Err)
+		l.didFill(f, *r, put.Err)
 	}
-	if l.wake(f, r, put.Err) {
-		if shown := l.settle(f.Values(0), f.Key()); shown.Err != nil {
-			l.judgeFlight(f, shown, usual) // the callers have their value
-		}
+	stored := l.stored(r, put.Err)
+	settles := stored && l.settler != nil
+	f.Wake(settles, func(r *ride[K, V]) { r.stored = stored })
+	l.ended(f, *r)
+	if settles {
+		l.settleLater(f)
 	}
+}
+
+// stored reports whether after a write of the entry of a flight, which went as err
+// says, the cache holds it. Bare values cannot say that there is none: an absent
+// entry deletes the key.
+func (l *Loader[K, V]) stored(r *ride[K, V], err error) bool {
+	return err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)
 }
 
 // wake wakes the waiters of a flight after its write, and reports whether the
 // cache holds the entry.
 func (l *Loader[K, V]) wake(f *flight.Flight[K, ride[K, V]], r ride[K, V], err error) (stored bool) {
-	// Bare values cannot say that there is none: an absent entry deletes the key.
-	stored = err == nil && r.op == OpCacheSet && (l.plain == nil || !r.entry.Absent)
+	stored = l.stored(&r, err)
 	f.Wake(stored, func(r *ride[K, V]) { r.stored = stored })
 	return stored
 }

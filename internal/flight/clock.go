@@ -8,6 +8,9 @@ var epoch = time.Now()
 // process. time.Since reads one clock where time.Now reads two.
 func Now() int64 { return int64(time.Since(epoch)) }
 
+// At returns what Now was at an instant.
+func At(t time.Time) int64 { return int64(t.Sub(epoch)) }
+
 // Time returns the instant at which Now was at.
 func Time(at int64) time.Time { return time.Now().Add(time.Duration(at - Now())) }
 

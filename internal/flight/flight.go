@@ -38,6 +38,7 @@ type state struct {
 	lasting    bool // never abandoned
 	shared     bool // somebody joined
 	seen       bool // somebody else may have a pointer to it
+	filling    bool // its outcome is being written; see writes.go
 }
 
 // Key returns the key.
@@ -55,7 +56,9 @@ func (f *Flight[K, V]) Context() *LoadContext { return f.ctx }
 // Values returns a context with the values of the caller that started the flight
 // and an end of its own; 0 is none.
 func (f *Flight[K, V]) Values(deadline int64) *CallContext {
-	return &CallContext{Context{deadline: deadline, values: f.ctx.values}, &f.ctx.node}
+	c := f.ctx.calls.next()
+	c.deadline, c.values, c.node = deadline, f.ctx.values, &f.ctx.node
+	return c
 }
 
 // Deadline returns when the flight's context ends, as [Now] counts; 0 is never.
@@ -238,6 +241,9 @@ func (f *Flight[K, V]) Peek() (v V, waiters int) {
 
 // Abandoned reports whether the flight was cancelled since its last caller left.
 func (f *Flight[K, V]) Abandoned() bool {
+	if cfg := &f.shard.table.cfg; !cfg.CancelAbandoned && cfg.Queue == 0 {
+		return false
+	}
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	return f.cancelled
@@ -262,7 +268,8 @@ func (f *Flight[K, V]) Land(v V, err error, keep bool) (shared, ok bool) {
 }
 
 // Wake wakes everybody if that was not done yet, once the outcome is published.
-// last, if it is not nil, changes the value before.
+// last, if it is not nil, changes the value before. With keep the flight stays
+// mapped, as in Land; without, it does not even if it was woken before.
 func (f *Flight[K, V]) Wake(keep bool, last func(v *V)) {
 	f.shard.mu.Lock()
 	var notify *notice
@@ -271,6 +278,8 @@ func (f *Flight[K, V]) Wake(keep bool, last func(v *V)) {
 			last(&f.value)
 		}
 		notify = f.wakeLocked(keep)
+	} else if !keep {
+		f.unmapLocked()
 	}
 	f.shard.mu.Unlock()
 	notify.run()
@@ -357,6 +366,9 @@ func (f *Flight[K, V]) unmapLocked() {
 	}
 	f.mapped = false
 	f.shard.flights.drop(f)
+	if f.filling {
+		f.shard.beginLocked(f.key)
+	}
 }
 
 // Notify calls fn once the flight is woken, at once if it was.

@@ -36,6 +36,9 @@ type Config[K comparable, V any] struct {
 	// those who look at Started.
 	Rough bool
 
+	// Calls says that flights make calls beside their loads, see [Flight.Values].
+	Calls bool
+
 	// Alarm is called on a goroutine of its own when the alarm of a phase rings.
 	Alarm func(f *Flight[K, V], phase uint8)
 
@@ -211,7 +214,13 @@ func (s *Shard[K, V]) startLocked(ctx context.Context, hash uint32, key K) *Flig
 			deadline = f.alarm
 		}
 	}
-	f.ctx = &LoadContext{Context: Context{deadline: deadline, values: ctx, clock: &t.clock}}
+	if t.cfg.Calls {
+		c := new(contexts)
+		f.ctx, c.load.calls = &c.load, &c.calls
+	} else {
+		f.ctx = new(LoadContext)
+	}
+	f.ctx.deadline, f.ctx.values, f.ctx.clock = deadline, ctx, &t.clock
 	s.flights.put(f)
 	s.started++
 	return f

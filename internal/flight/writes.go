@@ -6,6 +6,10 @@ import "context"
 // key. Writes of one key are in order: a fill by a flight gives way to any other,
 // a write by the user waits for its turn. The channel is made by the first who
 // waits and closed when the write ends.
+//
+// The fill of a flight that is mapped is not among them: the flight itself says
+// that it is being written, and whoever would look for its write detaches it
+// before. That saves what the map costs for all flights but those.
 
 // Store publishes the outcome of a flight and registers its fill as the write
 // under way. It reports false for store if the flight must not write: it was
@@ -30,15 +34,17 @@ func (f *Flight[K, V]) storeLocked(v V, err error, from, to uint8, alarm int64) 
 	if !f.mapped || f.cancelled || busy {
 		return false, true
 	}
-	f.phase, f.alarm = to, alarm
-	f.shard.beginLocked(f.key)
+	f.phase, f.alarm, f.filling = to, alarm, true
 	return true, true
 }
 
 // Stored ends the fill that Store registered.
 func (f *Flight[K, V]) Stored() {
 	f.shard.mu.Lock()
-	f.shard.endLocked(f.key)
+	f.filling = false
+	if !f.mapped {
+		f.shard.endLocked(f.key)
+	}
 	f.shard.mu.Unlock()
 }
 
