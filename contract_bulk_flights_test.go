@@ -67,7 +67,10 @@ func TestContract_C3_Bulk_ACallerWaitsOnItsOwnContext(t *testing.T) {
 		want(t, "GetOrLoad", 0, err, 0, context.DeadlineExceeded)
 		v, err := l.GetOrLoad(t.Context(), "a", (&source{}).load) // queues until the load has ended
 		want(t, "GetOrLoad", v, err, 1, nil)
-		wantTook(t, "all", start, 1300*time.Millisecond)
+		const pause = 480 * time.Millisecond // if it asks for a lease before the cancelled load's was given up
+		if d := time.Since(start); d < 1300*time.Millisecond || d > 1300*time.Millisecond+pause {
+			t.Errorf("all took %v, want 1.3s", d)
+		}
 		if d := time.Duration(ended.Load()); d != 300*time.Millisecond {
 			t.Errorf("the load was cancelled after %v, want 300ms", d)
 		}
