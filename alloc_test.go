@@ -35,7 +35,7 @@ func holding[V any](t *testing.T) *ristretto.Cache[string, V] {
 func allocatingCaches(t *testing.T) map[string]corral.Cache[string, *int] {
 	far := memadapter.NewShared[string, *int](time.Second).Process()
 	return map[string]corral.Cache[string, *int]{
-		"ristretto":         ristrettoadapter.New(holding[*corral.Entry[*int]](t), ristrettoadapter.Options[*int]{}),
+		"ristretto":         ristrettoadapter.New(holding[ristrettoadapter.Item[*int]](t), ristrettoadapter.Options[*int]{}),
 		"ristretto, Plain":  ristrettoadapter.Plain(holding[*int](t), ristrettoadapter.Options[*int]{}),
 		"memadapter":        memadapter.New[string, *int](),
 		"memadapter, Plain": memadapter.Plain[string, *int](),

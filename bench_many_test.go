@@ -33,7 +33,7 @@ func BenchmarkMany(b *testing.B) {
 func benchMany(b *testing.B, over string, keys []string, misses, batch bool) {
 	var cache corral.Cache[string, int] = memadapter.New[string, int]()
 	if over == "Ristretto" {
-		cache = ristrettoadapter.New(roomy[*corral.Entry[int]](b), ristrettoadapter.Options[int]{})
+		cache = ristrettoadapter.New(roomy[ristrettoadapter.Item[int]](b), ristrettoadapter.Options[int]{})
 	}
 	l, err := corral.New(cache, corral.Options{TTL: time.Hour})
 	if err != nil {

@@ -84,7 +84,7 @@ func BenchmarkHit(b *testing.B) {
 		}
 	}
 	b.Run("corral/ristretto", func(b *testing.B) {
-		loader(ristrettoadapter.New(roomy[*corral.Entry[*value]](b), ristrettoadapter.Options[*value]{}))(b)
+		loader(ristrettoadapter.New(roomy[ristrettoadapter.Item[*value]](b), ristrettoadapter.Options[*value]{}))(b)
 	})
 	b.Run("raw/ristretto-ttl", raw(time.Hour))
 	b.Run("raw/ristretto-no-ttl", raw(0))

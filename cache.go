@@ -62,13 +62,13 @@ type Entry[V any] struct {
 	// Absent says that the source has no value for the key.
 	Absent bool
 
-	// Version is by what the cache whose Get returned the entry knows it again;
-	// zero if it does not. It means nothing to anybody else, and Set ignores it.
-	Version uint64
-
 	// plain marks an entry made of a bare value, whose LoadedAt is only the
 	// instant at which it was read.
 	plain bool
+
+	// Version is by what the cache whose Get returned the entry knows it again;
+	// zero if it does not. It means nothing to anybody else, and Set ignores it.
+	Version uint64
 }
 
 // PlainCache is the optional interface of a cache that holds bare values, such
@@ -83,6 +83,22 @@ type PlainCache[K comparable, V any] interface {
 	Cache[K, V]
 	GetValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error)
 	SetValue(ctx context.Context, key K, value V, life time.Duration) error
+}
+
+// Glancer is the optional interface of a cache in memory that can say of an entry
+// that it is far from its end without looking at it: what most hits need stands
+// with the key, which saves them a miss of the processor's caches. A Loader calls
+// Glance in place of Get, unless EarlyExpiry is above 1. After an error or a panic
+// of it the Loader asks Get.
+type Glancer[K comparable, V any] interface {
+	Glance(ctx context.Context, key K) (Glance[V], error)
+}
+
+// Glance is what a [Glancer] tells of a key.
+type Glance[V any] struct {
+	Entry *Entry[V] // what Get returns
+	Value any       // Entry.Value if the cache has it at hand, as a V; else nil
+	Quiet bool      // Entry.Quiet has not passed since Entry.LoadedAt
 }
 
 // Far is the optional interface of a cache of which a call costs a round trip.

@@ -76,6 +76,17 @@ func (e *Entry[V]) age() time.Duration {
 // greatestDraw is the greatest −ln(U) of a U with 53 random bits.
 const greatestDraw = 53 * math.Ln2
 
+// Quiet returns how long after LoadedAt the entry is served and nothing starts:
+// it is fresh, and no draw with EarlyExpiry up to 1 asks for its refresh. It is
+// zero for an absent entry and for one of unknown age.
+func (e *Entry[V]) Quiet() time.Duration {
+	if e.Absent || e.LoadedAt.IsZero() || e.TTL <= 0 {
+		return 0
+	}
+	lead := min(float64(max(0, e.LoadTime))*greatestDraw, float64(e.TTL)/2)
+	return e.TTL - time.Duration(math.Ceil(lead))
+}
+
 // early reports whether the draw u asks for a refresh.
 func early(left, ttl, loadTime time.Duration, beta, u float64) bool {
 	lead := -float64(loadTime) * beta * math.Log(u)

@@ -31,6 +31,7 @@ type Loader[K comparable, V any] struct {
 	back    Cache[K, V]      // what flights read: cache, or the far layer
 	plain   PlainCache[K, V] // nil if cache holds entries
 	settler Settler[K]       // nil if cache buffers nothing
+	glancer Glancer[K, V]    // nil if calls use Get of front
 	far     bool
 	layered bool
 
@@ -103,6 +104,9 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 			l.leaserMany, _ = cache.(BatchLeaser[K, V])
 		}
 	}
+	if g, ok := l.front.(Glancer[K, V]); ok && opts.EarlyExpiry <= 1 {
+		l.glancer = g
+	}
 	l.cacheMany, _ = l.cache.(BatchCache[K, V])
 	l.frontMany, _ = l.front.(BatchCache[K, V])
 	l.backMany, _ = l.back.(BatchCache[K, V])
@@ -144,8 +148,12 @@ func checked[K comparable, V any](cache Cache[K, V]) (err error) {
 // written at the call is allocated there.
 func (l *Loader[K, V]) GetOrLoad(ctx context.Context, key K, load LoadFunc[K, V]) (V, error) {
 	if l.quick && ctx != nil && load != nil && !l.rest.troubled.Load() && !l.life.closed() {
-		if v, ok := l.hit(ctx, key); ok {
+		v, e, seen := l.hit(ctx, key)
+		switch seen {
+		case quiet:
 			return v, nil
+		case known:
+			return l.getKnown(ctx, key, load, e)
 		}
 	}
 	r, err := l.Lookup(ctx, key, load)
@@ -159,7 +167,7 @@ func (l *Loader[K, V]) Lookup(ctx context.Context, key K, load LoadFunc[K, V]) (
 		return Result[V]{}, err
 	}
 	r, err := l.lookup(ctx, s, key, load)
-	l.count(ctx, key, r, err)
+	l.count(ctx, key, &r, err)
 	return r, err
 }
 

@@ -9,34 +9,103 @@ import (
 	"github.com/corralcache/corral/internal/flight"
 )
 
-// hit returns a value that is fresh beyond doubt. Everything else, an entry so
-// near its end that a draw could matter, a panic of the cache, is for Lookup.
-func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, ok bool) {
+// sight is what a look into the cache came to.
+type sight uint8
+
+const (
+	unsure sight = iota // the cache failed: to be read as calls do that report it
+	known               // the cache told what it holds
+	quiet               // a value that is served, and nothing starts
+)
+
+// hit looks into a cache that answers on the caller's goroutine. A value that is
+// fresh beyond doubt it counts and returns; else, if the cache did not fail, the
+// entry, nil for a miss.
+func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, e *Entry[V], seen sight) {
+	returned := false
 	defer func() {
-		if recover() != nil {
-			ok = false
+		if !returned && recover() != nil {
+			seen = unsure
 		}
 	}()
-	if l.plain != nil {
-		v, life, found, err := l.plain.GetValue(ctx, key)
-		if err != nil || !found || !l.quiet(l.left(life), l.opts.TTL, l.counts.meanLoadTime()) {
-			return v, false
-		}
+	var at any
+	switch {
+	case l.glancer != nil:
+		e, at, seen = l.glance(ctx, key)
+	case l.plain != nil:
+		v, e, seen = l.hitPlain(ctx, key)
+	default:
+		e, seen = l.hitEntry(ctx, key)
+	}
+	returned = true
+	if seen == quiet {
 		l.counts.hits.add()
-		return v, true
+		if at, ok := at.(V); ok {
+			v = at
+		} else if e != nil {
+			v = e.Value
+		}
 	}
+	return v, e, seen
+}
+
+func (l *Loader[K, V]) glance(ctx context.Context, key K) (e *Entry[V], value any, seen sight) {
+	g, err := l.glancer.Glance(ctx, key)
+	switch {
+	case err != nil:
+		return nil, nil, unsure
+	case g.Quiet:
+		return g.Entry, g.Value, quiet
+	}
+	return g.Entry, nil, known
+}
+
+func (l *Loader[K, V]) hitEntry(ctx context.Context, key K) (*Entry[V], sight) {
 	e, err := l.front.Get(ctx, key)
-	if err != nil || e == nil || e.Absent || e.TTL <= 0 || !l.quiet(e.TTL-time.Since(e.LoadedAt), e.TTL, e.LoadTime) {
-		return v, false
+	switch {
+	case err != nil:
+		return nil, unsure
+	case e == nil || e.Absent || e.TTL <= 0 || !l.quiet(e.TTL-time.Since(e.LoadedAt), e.TTL, e.LoadTime):
+		return e, known
 	}
-	l.counts.hits.add()
-	return e.Value, true
+	return e, quiet
+}
+
+func (l *Loader[K, V]) hitPlain(ctx context.Context, key K) (V, *Entry[V], sight) {
+	v, life, found, err := l.plain.GetValue(ctx, key)
+	switch {
+	case err != nil:
+		return v, nil, unsure
+	case !found:
+		return v, nil, known
+	case !l.quiet(l.left(life), l.opts.TTL, l.counts.meanLoadTime()):
+		return v, l.bare(v, life), known
+	}
+	return v, nil, quiet
 }
 
 // quiet reports whether an entry is fresh for so long that no draw asks for an
 // early refresh.
 func (l *Loader[K, V]) quiet(left, ttl, loadTime time.Duration) bool {
-	return left > 0 && float64(left) > min(float64(loadTime)*l.reach, float64(ttl)/2)
+	return left > 0 && (left > ttl/2 || float64(left) > float64(loadTime)*l.reach)
+}
+
+// getKnown is GetOrLoad for who knows what the cache holds. It does without the
+// key's spot where nothing is to start. Any key has one where hits are quick.
+func (l *Loader[K, V]) getKnown(ctx context.Context, key K, load LoadFunc[K, V], e *Entry[V]) (V, error) {
+	r, served, due := l.answer(key, e)
+	err := r.absence(e)
+	if !served || due {
+		s, _ := l.table.Locate(key)
+		if due {
+			l.refresh(ctx, s, key, load, e)
+		}
+		if !served {
+			r, err = l.wait(ctx, s, key, load)
+		}
+	}
+	l.count(ctx, key, &r, err)
+	return r.Value, err
 }
 
 // left returns how long a plain value with a life is fresh.
@@ -113,13 +182,17 @@ func (l *Loader[K, V]) serve(ctx context.Context, s flight.Spot[K, ride[K, V]], 
 // answer returns what a call is answered with that found e, whether it is, and
 // whether a refresh is due.
 func (l *Loader[K, V]) answer(key K, e *Entry[V]) (r Result[V], served, due bool) {
-	switch l.state(e) {
+	if e == nil {
+		return Result[V]{}, false, false
+	}
+	age := e.age() // the clock is half of what a hit costs: it is read once
+	switch l.windows.state(age, e.TTL, e.Absent) {
 	case fresh:
-		return l.result(e, SourceHit), true, l.draws(e)
+		return e.result(age, SourceHit), true, l.drawsWith(e, e.TTL-age)
 	case stale:
-		return l.result(e, SourceStale), true, true
+		return e.result(age, SourceStale), true, true
 	case rescue:
-		return l.result(e, SourceStale), l.retries.waits(key), false
+		return e.result(age, SourceStale), l.retries.waits(key), false
 	}
 	return Result[V]{}, false, false
 }
@@ -136,8 +209,11 @@ func (l *Loader[K, V]) state(e *Entry[V]) state {
 func (l *Loader[K, V]) rescues(e *Entry[V]) bool { return l.state(e) >= rescue && !e.Absent }
 
 // draws reports whether a call of a fresh entry starts its early refresh.
-func (l *Loader[K, V]) draws(e *Entry[V]) bool {
-	left, ttl := e.TTL-e.age(), e.TTL
+func (l *Loader[K, V]) draws(e *Entry[V]) bool { return l.drawsWith(e, e.TTL-e.age()) }
+
+// drawsWith is draws for an entry that is fresh for left.
+func (l *Loader[K, V]) drawsWith(e *Entry[V], left time.Duration) bool {
+	ttl := e.TTL
 	if e.plain {
 		ttl = l.opts.TTL
 	}
@@ -147,9 +223,13 @@ func (l *Loader[K, V]) draws(e *Entry[V]) bool {
 	return early(left, ttl, e.LoadTime, l.opts.EarlyExpiry, 1-rand.Float64())
 }
 
-// result describes an entry.
+// result describes an entry as it is now.
 func (l *Loader[K, V]) result(e *Entry[V], source Source) Result[V] {
-	age := e.age()
+	return e.result(e.age(), source)
+}
+
+// result describes an entry of an age.
+func (e *Entry[V]) result(age time.Duration, source Source) Result[V] {
 	r := Result[V]{Value: e.Value, Source: source, Age: age, TTL: saturatingSub(e.TTL, age), Stored: true}
 	if e.plain || e.LoadedAt.IsZero() {
 		r.Age = -1
@@ -251,7 +331,7 @@ func (l *Loader[K, V]) landed(f *flight.Flight[K, ride[K, V]], role flight.Role)
 }
 
 // count counts a call once it is answered, and tells the hooks.
-func (l *Loader[K, V]) count(ctx context.Context, key K, r Result[V], err error) {
+func (l *Loader[K, V]) count(ctx context.Context, key K, r *Result[V], err error) {
 	if r.waited {
 		l.counts.misses.Add(1)
 		l.tell(l.opts.Hooks.Miss, ctx, key, Event{Op: OpGetOrLoad, Err: err})

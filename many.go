@@ -99,7 +99,7 @@ func (q *query[K, V]) failure() error {
 
 // answer notes what came of a key.
 func (q *query[K, V]) answer(key K, r Result[V], err error) {
-	q.l.count(q.ctx, key, r, err)
+	q.l.count(q.ctx, key, &r, err)
 	if err == nil {
 		q.got[key] = r.Value
 		return
@@ -127,13 +127,20 @@ func (q *query[K, V]) look(wanted []K) (left []K) {
 func (q *query[K, V]) lookEach(wanted []K) []K {
 	l, left := q.l, wanted[:0]
 	for _, key := range wanted {
+		var v V
+		var e *Entry[V]
+		var err error
+		seen := unsure
 		if l.quick && !l.rest.troubled.Load() {
-			if v, ok := l.hit(q.ctx, key); ok {
-				q.got[key] = v
-				continue
-			}
+			v, e, seen = l.hit(q.ctx, key)
 		}
-		e, err := l.readNear(q.ctx, key)
+		if seen == quiet {
+			q.got[key] = v
+			continue
+		}
+		if seen == unsure {
+			e, err = l.readNear(q.ctx, key)
+		}
 		if !q.serve(key, e, err) {
 			left = append(left, key)
 		}

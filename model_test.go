@@ -116,7 +116,7 @@ var modelCaches = []struct {
 		return &laggingMany{lagging{Cache: memadapter.New[string, int](), lags: d}}
 	}},
 	{"ristretto", func(t *testing.T, _ lags) corral.Cache[string, int] {
-		return ristrettoadapter.New(spacious[string, *corral.Entry[int]](t, 2000), ristrettoadapter.Options[int]{})
+		return ristrettoadapter.New(spacious[string, ristrettoadapter.Item[int]](t, 2000), ristrettoadapter.Options[int]{})
 	}},
 	{"ristretto plain", func(t *testing.T, _ lags) corral.Cache[string, int] {
 		return ristrettoadapter.Plain(spacious[string, int](t, 2000), ristrettoadapter.Options[int]{})

@@ -26,7 +26,7 @@ func backends[V any]() []backend[V] {
 		{"memadapter", func(*testing.T) corral.Cache[string, V] { return memadapter.New[string, V]() }},
 		{"memadapter plain", func(*testing.T) corral.Cache[string, V] { return memadapter.Plain[string, V]() }},
 		{"ristretto", func(t *testing.T) corral.Cache[string, V] {
-			return ristrettoadapter.New(spacious[string, *corral.Entry[V]](t, 2000), ristrettoadapter.Options[V]{})
+			return ristrettoadapter.New(spacious[string, ristrettoadapter.Item[V]](t, 2000), ristrettoadapter.Options[V]{})
 		}},
 		{"ristretto plain", func(t *testing.T) corral.Cache[string, V] {
 			return ristrettoadapter.Plain(spacious[string, V](t, 2000), ristrettoadapter.Options[V]{})

@@ -20,7 +20,7 @@ var rooms = []struct {
 	open func(t *testing.T, keys int64) corral.Cache[int, int]
 }{
 	{"entries", func(t *testing.T, keys int64) corral.Cache[int, int] {
-		return ristrettoadapter.New(spacious[int, *corral.Entry[int]](t, keys), ristrettoadapter.Options[int]{})
+		return ristrettoadapter.New(spacious[int, ristrettoadapter.Item[int]](t, keys), ristrettoadapter.Options[int]{})
 	}},
 	{"plain", func(t *testing.T, keys int64) corral.Cache[int, int] {
 		return ristrettoadapter.Plain(spacious[int, int](t, keys), ristrettoadapter.Options[int]{})

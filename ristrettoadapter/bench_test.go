@@ -3,6 +3,8 @@ package ristrettoadapter_test
 import (
 	"testing"
 	"time"
+
+	"github.com/corralcache/corral/ristrettoadapter"
 )
 
 // BenchmarkHit is one hot key: the adapters beside Ristretto itself, which
@@ -48,7 +50,7 @@ func BenchmarkSet(b *testing.B) {
 	e := lasting(1, time.Hour)
 	b.Run("ristretto/Set and Wait", func(b *testing.B) {
 		for b.Loop() {
-			raw.Set("k", e, 1)
+			raw.Set("k", ristrettoadapter.ItemOf(e), 1)
 			raw.Wait()
 			raw.Del("k")
 		}

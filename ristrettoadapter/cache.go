@@ -35,6 +35,7 @@ import (
 
 var (
 	_ corral.Cache[string, any]      = (*Cache[string, any])(nil)
+	_ corral.Glancer[string, any]    = (*Cache[string, any])(nil)
 	_ corral.Settler[string]         = (*Cache[string, any])(nil)
 	_ corral.Checker                 = (*Cache[string, any])(nil)
 	_ corral.PlainCache[string, any] = (*PlainCache[string, any])(nil)
@@ -53,20 +54,20 @@ var errNilEntry = errors.New("ristrettoadapter: the entry is nil")
 // that is set only while there are entries; for that the adapter keeps about
 // 60 bytes for each key beside Ristretto's own 115.
 type Cache[K Key, V any] struct {
-	c     *ristretto.Cache[K, *corral.Entry[V]]
-	store *store[K, *corral.Entry[V]]
+	c     *ristretto.Cache[K, Item[V]]
+	store *store[K, Item[V]]
 	opts  Options[V]
 }
 
 // New returns an adapter over c, which stays its user's to close. A nil c is
 // reported by [Cache.Check] and by every call.
 //
-// Functions in c's configuration get entries: a ristretto.Config.Cost is not
+// Functions in c's configuration get items, which hold the entries: a ristretto.Config.Cost is not
 // asked unless Options.Cost returns 0, and a ShouldUpdate that refuses makes
 // Set fail with [corral.ErrRefused] and deletes the entry that was there.
-func New[K Key, V any](c *ristretto.Cache[K, *corral.Entry[V]], opts Options[V]) *Cache[K, V] {
-	s := newStore(c, func(stored, written *corral.Entry[V]) bool { return stored == written })
-	s.left, s.dead = left[V], dead[V]
+func New[K Key, V any](c *ristretto.Cache[K, Item[V]], opts Options[V]) *Cache[K, V] {
+	s := newStore(c, func(stored, written Item[V]) bool { return stored.entry == written.entry })
+	s.left, s.dead = func(it Item[V]) time.Duration { return left(it.entry) }, dead[V]
 	return &Cache[K, V]{c: c, store: s, opts: opts}
 }
 
@@ -74,14 +75,30 @@ func New[K Key, V any](c *ristretto.Cache[K, *corral.Entry[V]], opts Options[V])
 // nothing. The context is not looked at.
 func (a *Cache[K, V]) Get(_ context.Context, key K) (e *corral.Entry[V], err error) {
 	defer guard(&err) // a Get that meets Close may panic in Ristretto
-	if e, _ := a.c.Get(key); e != nil {
-		return e, nil
+	if it, _ := a.c.Get(key); it.entry != nil {
+		return it.entry, nil
 	}
+	return a.missed(key)
+}
+
+// Glance is Get without a look at the entry, which most hits do not need. Unlike
+// Get it may panic if it meets the Close of the Ristretto cache.
+func (a *Cache[K, V]) Glance(_ context.Context, key K) (corral.Glance[V], error) {
+	it, _ := a.c.Get(key)
+	if it.entry != nil {
+		return corral.Glance[V]{Entry: it.entry, Value: it.value, Quiet: now() < it.quiet}, nil
+	}
+	e, err := a.missed(key)
+	return corral.Glance[V]{Entry: e}, err
+}
+
+// missed looks for what Ristretto has not, or has only buffered.
+func (a *Cache[K, V]) missed(key K) (*corral.Entry[V], error) {
 	if a.c == nil {
 		return nil, errNoCache
 	}
-	e, _, _, err = a.store.missed(key)
-	return e, err
+	it, _, _, err := a.store.missed(key)
+	return it.entry, err
 }
 
 // Set stores e, visibly at once. It waits only if the key has an unsettled
@@ -106,7 +123,7 @@ func (a *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error 
 			return err
 		}
 	}
-	return a.store.put(ctx, key, e, cost, noLife)
+	return a.store.put(ctx, key, ItemOf(e), cost, noLife)
 }
 
 // Delete removes key's entry, with what is buffered of it. It waits until
@@ -147,8 +164,8 @@ func (s *store[K, S]) stats() Stats {
 // left is how much of e's Keep remains.
 func left[V any](e *corral.Entry[V]) time.Duration { return stored.Left(e, time.Now()) }
 
-// dead says whether e may go, now that its time should be over. An entry of
-// unknown age has no time of its own to ask.
-func dead[V any](e *corral.Entry[V]) bool {
-	return e == nil || e.LoadedAt.IsZero() || left(e) <= 0
+// dead says whether the entry of an item may go, now that its time should be over.
+// One of unknown age has no time of its own to ask.
+func dead[V any](it Item[V]) bool {
+	return it.entry == nil || it.entry.LoadedAt.IsZero() || left(it.entry) <= 0
 }

@@ -92,7 +92,7 @@ func TestNilEntry(t *testing.T) {
 		}
 	})
 	c, raw := entries(t, nil)
-	raw.Set("k", nil, 1)
+	raw.Set("k", item{}, 1)
 	raw.Wait()
 	wantValue(t, c, "k", -1)
 }

@@ -55,7 +55,7 @@ func TestCloseRacesCalls(t *testing.T) {
 
 // closeRace closes raw while three goroutines write and returns their first
 // error that is not about a refused entry.
-func closeRace(ctx context.Context, c settling, raw *ristretto.Cache[string, entry], round int) error {
+func closeRace(ctx context.Context, c settling, raw *ristretto.Cache[string, item], round int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	underWay := make(chan struct{}, 3)

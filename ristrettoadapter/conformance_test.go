@@ -17,7 +17,7 @@ func TestContract_A6_Conformance(t *testing.T) {
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			Linger: 3 * time.Second,
 			New: func(t *testing.T) corral.Cache[string, string] {
-				raw := open[*corral.Entry[string]](t, nil)
+				raw := open[ristrettoadapter.Item[string]](t, nil)
 				return ristrettoadapter.New(raw, ristrettoadapter.Options[string]{})
 			},
 		})
@@ -26,7 +26,7 @@ func TestContract_A6_Conformance(t *testing.T) {
 		adaptertest.Run(t, adaptertest.Config[int64, []byte]{
 			Linger: 3 * time.Second,
 			New: func(t *testing.T) corral.Cache[int64, []byte] {
-				raw, err := ristretto.NewCache(&ristretto.Config[int64, *corral.Entry[[]byte]]{
+				raw, err := ristretto.NewCache(&ristretto.Config[int64, ristrettoadapter.Item[[]byte]]{
 					NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64,
 				})
 				must(t, err)

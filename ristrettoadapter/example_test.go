@@ -12,7 +12,7 @@ import (
 )
 
 func ExampleNew() {
-	cache, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[string]]{
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{
 		NumCounters: 1e4, MaxCost: 1000, BufferItems: 64,
 		IgnoreInternalCost: true, // MaxCost counts values, not bytes
 	})
@@ -69,7 +69,7 @@ func ExamplePlain() {
 
 // Ristretto decides about a new key after Set has returned.
 func ExampleCache_Settle() {
-	cache, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[string]]{
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{
 		NumCounters: 100, MaxCost: 10, BufferItems: 64, // too small for its own 56 for each entry
 	})
 	if err != nil {
@@ -90,14 +90,14 @@ func ExampleCache_Settle() {
 }
 
 func ExampleCache_Check() {
-	var cache *ristretto.Cache[string, *corral.Entry[string]] // forgotten
+	var cache *ristretto.Cache[string, ristrettoadapter.Item[string]] // forgotten
 	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{})
 	fmt.Println(adapter.Check())
 	// Output: ristrettoadapter: the *ristretto.Cache is nil
 }
 
 func ExampleCache_Stats() {
-	cache, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[string]]{NumCounters: 100, MaxCost: 10, BufferItems: 64})
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{NumCounters: 100, MaxCost: 10, BufferItems: 64})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -124,4 +124,68 @@ func ExamplePlainCache_Stats() {
 	err = adapter.SetValue(context.Background(), "k", 1, time.Minute)
 	fmt.Printf("%v %+v\n", err, adapter.Stats())
 	// Output: <nil> {Refused:0 Contended:0 Swept:0}
+}
+
+// What a cache held that was filled around the adapter is read like any other.
+func ExampleItemOf() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{NumCounters: 100, MaxCost: 1000, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	cache.Set("k", ristrettoadapter.ItemOf(&corral.Entry[string]{Value: "v", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute}), 1)
+	cache.Wait()
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{})
+	e, err := adapter.Get(context.Background(), "k")
+	fmt.Println(e.Value, err)
+	// Output: v <nil>
+}
+
+func ExampleItem_Entry() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{
+		NumCounters: 100, MaxCost: 1000, BufferItems: 64,
+		OnExit: func(it ristrettoadapter.Item[string]) {
+			if e := it.Entry(); e != nil { // Ristretto tells of its own records of a deletion too
+				fmt.Println("gone:", e.Value)
+			}
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{})
+	ctx := context.Background()
+	err = adapter.Set(ctx, "k", &corral.Entry[string]{Value: "v", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	fmt.Println(err)
+	fmt.Println(adapter.Delete(ctx, "k"))
+	// Output:
+	// <nil>
+	// gone: v
+	// <nil>
+}
+
+// A Loader calls Glance. Its value stands in Ristretto's own map only if it is a
+// pointer.
+func ExampleCache_Glance() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[*int]]{NumCounters: 100, MaxCost: 1000, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[*int]{})
+	ctx, value := context.Background(), 7
+	err = adapter.Set(ctx, "k", &corral.Entry[*int]{Value: &value, LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	if err == nil {
+		err = adapter.Settle(ctx, "k")
+	}
+	g, failed := adapter.Glance(ctx, "k")
+	fmt.Println(g.Quiet, g.Value == &value, g.Entry.TTL, err, failed)
+	// Output: true true 1m0s <nil> <nil>
 }

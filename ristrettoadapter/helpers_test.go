@@ -14,7 +14,8 @@ import (
 
 type (
 	entry  = *corral.Entry[int]
-	config = ristretto.Config[string, entry]
+	item   = ristrettoadapter.Item[int]
+	config = ristretto.Config[string, item]
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(stuckWait)) }
@@ -38,7 +39,7 @@ func open[V any](t testing.TB, change func(*ristretto.Config[string, V])) *ristr
 	return c
 }
 
-func entries(t testing.TB, change func(*config)) (*ristrettoadapter.Cache[string, int], *ristretto.Cache[string, entry]) {
+func entries(t testing.TB, change func(*config)) (*ristrettoadapter.Cache[string, int], *ristretto.Cache[string, item]) {
 	t.Helper()
 	c := open(t, change)
 	return ristrettoadapter.New(c, ristrettoadapter.Options[int]{}), c
@@ -54,6 +55,9 @@ func values(t testing.TB, change func(*ristretto.Config[string, int])) (*ristret
 func lasting(value int, keep time.Duration) entry {
 	return &corral.Entry[int]{Value: value, LoadedAt: time.Now(), TTL: keep, Keep: keep}
 }
+
+// held is what Ristretto holds for such an entry.
+func held(value int, keep time.Duration) item { return ristrettoadapter.ItemOf(lasting(value, keep)) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -13,10 +13,10 @@ import (
 )
 
 // full returns a cache whose only place is taken by an entry that is read a lot.
-func full(t *testing.T) *ristretto.Cache[string, entry] {
+func full(t *testing.T) *ristretto.Cache[string, item] {
 	t.Helper()
 	raw := open(t, func(cfg *config) { cfg.MaxCost, cfg.BufferItems = 1, 1 })
-	raw.Set("popular", lasting(0, time.Hour), 1)
+	raw.Set("popular", held(0, time.Hour), 1)
 	raw.Wait()
 	for range 20 {
 		raw.Get("popular")
@@ -102,7 +102,7 @@ func refusedForCost(t *testing.T, c settling) {
 func TestRefusedByShouldUpdate(t *testing.T) {
 	t.Run("New", func(t *testing.T) {
 		c, _ := entries(t, func(cfg *config) {
-			cfg.ShouldUpdate = func(cur, prev entry) bool { return cur.Value > prev.Value }
+			cfg.ShouldUpdate = func(cur, prev item) bool { return cur.Entry().Value > prev.Entry().Value }
 		})
 		refusedByShouldUpdate(t, c)
 	})
@@ -205,7 +205,7 @@ func TestPanicsOfTheUsersFunctions(t *testing.T) {
 		return true
 	}
 	raw := open(t, func(cfg *config) {
-		cfg.ShouldUpdate = func(entry, entry) bool { return explode() }
+		cfg.ShouldUpdate = func(item, item) bool { return explode() }
 		cfg.KeyToHash = func(key string) (uint64, uint64) { explode(); return uint64(len(key)), 1 }
 	})
 	c := ristrettoadapter.New(raw, ristrettoadapter.Options[int]{Cost: func(int) int64 { explode(); return 1 }})

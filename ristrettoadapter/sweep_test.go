@@ -66,10 +66,10 @@ func TestSweepAsksTheEntry(t *testing.T) {
 		set("shorter", 2, time.Second)
 		set("around", 1, time.Second)
 		must(t, c.Settle(t.Context(), "around"))
-		raw.Set("around", lasting(2, time.Hour), 1)
+		raw.Set("around", held(2, time.Hour), 1)
 		set("deleted", 1, time.Second)
 		must(t, c.Delete(t.Context(), "deleted"))
-		raw.Set("deleted", lasting(2, time.Second), 1) // not ours
+		raw.Set("deleted", held(2, time.Second), 1) // not ours
 		set("for good", 1, 200*365*24*time.Hour)
 
 		time.Sleep(5 * time.Second)

@@ -146,7 +146,7 @@ func TestPeers_P20_NoSetIsLost(t *testing.T) {
 			all.Wait()
 			raw.Wait()
 			for n := range writers * each {
-				if e, ok := raw.Get(strconv.Itoa(n)); !ok || e.Value != n {
+				if e, ok := raw.Get(strconv.Itoa(n)); !ok || e.Entry().Value != n {
 					t.Fatalf("Ristretto has lost key %d", n)
 				}
 			}
@@ -156,7 +156,7 @@ func TestPeers_P20_NoSetIsLost(t *testing.T) {
 
 // slowly is a Config.Cost that takes some microseconds, so that Ristretto applies
 // writes more slowly than they come on any machine.
-func slowly(entry) int64 {
+func slowly(item) int64 {
 	for range 100 {
 		runtime.Gosched()
 	}
@@ -323,7 +323,7 @@ func setAfter(t *testing.T, remove func(ctx context.Context, c settling) error) 
 
 // A burst of writes leaves no large map behind: after it a new one is made.
 func TestContract_C10_ABurstOfWritesLeavesNothingBehind(t *testing.T) {
-	raw, err := ristretto.NewCache(&ristretto.Config[int, entry]{NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64})
+	raw, err := ristretto.NewCache(&ristretto.Config[int, item]{NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64})
 	must(t, err)
 	defer raw.Close()
 	c := ristrettoadapter.New(raw, ristrettoadapter.Options[int]{})

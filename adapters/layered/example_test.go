@@ -30,7 +30,7 @@ func Example() {
 	defer server.Close()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer client.Close()
-	c, _ := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[User]]{NumCounters: 1e5, MaxCost: 1e4, BufferItems: 64})
+	c, _ := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[User]]{NumCounters: 1e5, MaxCost: 1e4, BufferItems: 64})
 	defer c.Close()
 
 	users, err := corral.New(layered.New(

@@ -10,6 +10,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/adapters/layered"
 	"github.com/corralcache/corral/adapters/memadapter"
+	"github.com/corralcache/corral/ristrettoadapter"
 	"github.com/dgraph-io/ristretto/v2"
 	"go.uber.org/goleak"
 )
@@ -24,9 +25,9 @@ type (
 	cache = layered.Cache[string, int]
 )
 
-func openRistretto[V any](t testing.TB) *ristretto.Cache[string, *corral.Entry[V]] {
+func openRistretto[V any](t testing.TB) *ristretto.Cache[string, ristrettoadapter.Item[V]] {
 	t.Helper()
-	c, err := ristretto.NewCache(&ristretto.Config[string, *corral.Entry[V]]{
+	c, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[V]]{
 		NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64, IgnoreInternalCost: true,
 	})
 	must(t, err)

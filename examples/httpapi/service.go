@@ -17,14 +17,14 @@ import (
 // service is the HTTP side: users out of a Loader over a cache over the store.
 type service struct {
 	store   *store
-	cache   *ristretto.Cache[int64, *corral.Entry[User]]
+	cache   *ristretto.Cache[int64, ristrettoadapter.Item[User]]
 	users   *corral.Loader[int64, User]
 	load    corral.LoadFunc[int64, User] // store.user, made once: a hit then allocates nothing for it
 	timeout time.Duration
 }
 
 func newService(ctx context.Context, path string, delay, timeout time.Duration, opts corral.Options) (*service, error) {
-	cache, err := ristretto.NewCache(&ristretto.Config[int64, *corral.Entry[User]]{
+	cache, err := ristretto.NewCache(&ristretto.Config[int64, ristrettoadapter.Item[User]]{
 		NumCounters: 100_000, MaxCost: 10_000, BufferItems: 64, IgnoreInternalCost: true,
 	})
 	if err != nil {

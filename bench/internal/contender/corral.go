@@ -40,7 +40,7 @@ type opened[K Key, V any] struct {
 }
 
 func openNew[K Key](capacity int) (opened[K, *Value], error) {
-	c, err := newRistretto[K, *corral.Entry[*Value]](capacity)
+	c, err := newRistretto[K, ristrettoadapter.Item[*Value]](capacity)
 	if err != nil {
 		return opened[K, *Value]{}, err
 	}

@@ -52,7 +52,7 @@ type valueHits[K Key] struct {
 }
 
 func structHits[K Key](o HitOptions) (Hits[K], error) {
-	c, err := newRistretto[K, *corral.Entry[Value]](o.Capacity)
+	c, err := newRistretto[K, ristrettoadapter.Item[Value]](o.Capacity)
 	if err != nil {
 		return nil, err
 	}

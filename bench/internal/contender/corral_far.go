@@ -66,7 +66,7 @@ func corralFar(near bool) func(FarOptions) (Far, error) {
 
 // above is the near cache of a layered one.
 func above[V any](capacity int) (opened[string, V], error) {
-	c, err := newRistretto[string, *corral.Entry[V]](capacity)
+	c, err := newRistretto[string, ristrettoadapter.Item[V]](capacity)
 	if err != nil {
 		return opened[string, V]{}, err
 	}

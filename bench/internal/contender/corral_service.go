@@ -16,7 +16,7 @@ type corralService struct {
 }
 
 func newCorralService(o ServiceOptions) (Service, error) {
-	c, err := newRistretto[string, *corral.Entry[string]](o.Capacity)
+	c, err := newRistretto[string, ristrettoadapter.Item[string]](o.Capacity)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func newCorral(load loadFunc, broken string, open openFunc) (setUp, error) {
 type openFunc = func() (cache corral.Cache[string, Row], closing func(), err error)
 
 func openRistretto() (corral.Cache[string, Row], func(), error) {
-	store, err := newRistretto[*corral.Entry[Row]]()
+	store, err := newRistretto[ristrettoadapter.Item[Row]]()
 	if err != nil {
 		return nil, nil, err
 	}
