@@ -78,27 +78,30 @@ func (a *Cache[K, V]) Get(_ context.Context, key K) (e *corral.Entry[V], err err
 	if it, _ := a.c.Get(key); it.entry != nil {
 		return it.entry, nil
 	}
-	return a.missed(key)
+	it, err := a.missed(key)
+	return it.entry, err
 }
 
 // Glance is Get without a look at the entry, which most hits do not need. Unlike
 // Get it may panic if it meets the Close of the Ristretto cache.
 func (a *Cache[K, V]) Glance(_ context.Context, key K) (corral.Glance[V], error) {
 	it, _ := a.c.Get(key)
-	if it.entry != nil {
-		return corral.Glance[V]{Entry: it.entry, Value: it.value, Quiet: now() < it.quiet}, nil
+	if it.entry == nil {
+		var err error
+		if it, err = a.missed(key); it.entry == nil {
+			return corral.Glance[V]{}, err
+		}
 	}
-	e, err := a.missed(key)
-	return corral.Glance[V]{Entry: e}, err
+	return corral.Glance[V]{Entry: it.entry, Value: it.value, Quiet: now() < it.quiet}, nil
 }
 
 // missed looks for what Ristretto has not, or has only buffered.
-func (a *Cache[K, V]) missed(key K) (*corral.Entry[V], error) {
+func (a *Cache[K, V]) missed(key K) (it Item[V], err error) {
 	if a.c == nil {
-		return nil, errNoCache
+		return it, errNoCache
 	}
-	it, _, _, err := a.store.missed(key)
-	return it.entry, err
+	it, _, _, err = a.store.missed(key)
+	return it, err
 }
 
 // Set stores e, visibly at once. It waits only if the key has an unsettled

@@ -19,6 +19,7 @@ type Cache[K comparable, V any] struct {
 	era       era
 
 	settler  corral.Settler[K]       // near's; nil if it buffers nothing
+	glancer  corral.Glancer[K, V]    // near; nil if it does not glance
 	plain    corral.PlainCache[K, V] // far; nil if it holds entries
 	leaser   corral.Leaser[K, V]     // far; nil if it gives no leases
 	listener corral.Listener[K]      // far; nil if it hears of no writes
@@ -58,6 +59,7 @@ func New[K comparable, V any](near, far corral.Cache[K, V], opts Options) *Cache
 	c.settler, _ = near.(corral.Settler[K])
 	c.plain, _ = far.(corral.PlainCache[K, V])
 	c.listener, _ = far.(corral.Listener[K])
+	c.glancer, _ = near.(corral.Glancer[K, V])
 	c.nearMany, _ = near.(corral.BatchCache[K, V])
 	c.farMany, _ = far.(corral.BatchCache[K, V])
 	if l, ok := far.(corral.Leaser[K, V]); ok && l.LeaseLife() > 0 {
@@ -125,12 +127,18 @@ func (c *Cache[K, V]) Far() bool { return true }
 
 // Layers returns the two layers. The near one is read only; what is read from
 // the far one is copied into near. Written to, each writes to both. Each is a
-// [corral.BatchCache] if the cache that New was given is.
+// [corral.BatchCache] if the cache that New was given is, and near a
+// [corral.Glancer].
 func (c *Cache[K, V]) Layers() (near, far corral.Cache[K, V]) {
 	n, f := (*nearLayer[K, V])(c), (*farLayer[K, V])(c)
 	near, far = n, f
-	if c.nearMany != nil {
+	switch {
+	case c.nearMany != nil && c.glancer != nil:
+		near = glancingBatch[K, V]{nearBatch[K, V]{n}}
+	case c.nearMany != nil:
 		near = nearBatch[K, V]{n}
+	case c.glancer != nil:
+		near = glancingNear[K, V]{n}
 	}
 	if c.farMany != nil {
 		far = farBatch[K, V]{f}
@@ -144,10 +152,7 @@ type nearLayer[K comparable, V any] Cache[K, V]
 // Get is on the way of every hit, and costs it one atomic load.
 func (n *nearLayer[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 	e, err := n.near.Get(ctx, key)
-	if e != nil && err == nil && e.Version > n.era.trusted.Load() {
-		return e, nil
-	}
-	if e != nil && err == nil && n.era.serves(e.Version, n.opts.Unheard) {
+	if e != nil && err == nil && n.serves(e) {
 		return e, nil
 	}
 	return nil, err
@@ -159,6 +164,29 @@ func (n *nearLayer[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) er
 
 func (n *nearLayer[K, V]) Delete(ctx context.Context, key K) error {
 	return (*Cache[K, V])(n).Delete(ctx, key)
+}
+
+// glancingNear and glancingBatch are near layers over a near cache that glances.
+type (
+	glancingNear[K comparable, V any]  struct{ *nearLayer[K, V] }
+	glancingBatch[K comparable, V any] struct{ nearBatch[K, V] }
+)
+
+func (n glancingNear[K, V]) Glance(ctx context.Context, key K) (corral.Glance[V], error) {
+	return n.glance(ctx, key)
+}
+
+func (n glancingBatch[K, V]) Glance(ctx context.Context, key K) (corral.Glance[V], error) {
+	return n.glance(ctx, key)
+}
+
+// glance is near's. It looks at the entry, for its Version.
+func (n *nearLayer[K, V]) glance(ctx context.Context, key K) (corral.Glance[V], error) {
+	g, err := n.glancer.Glance(ctx, key)
+	if err != nil || g.Entry == nil || n.serves(g.Entry) {
+		return g, err
+	}
+	return corral.Glance[V]{}, nil
 }
 
 // farLayer is a Cache whose Get passes near by.
