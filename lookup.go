@@ -28,36 +28,30 @@ func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, e *Entry[V], seen s
 			seen = unsure
 		}
 	}()
-	var at any
 	switch {
 	case l.glancer != nil:
-		e, at, seen = l.glance(ctx, key)
+		g, err := l.glancer.Glance(ctx, key)
+		switch at, ok := g.Value.(V); {
+		case err != nil:
+		case !g.Quiet:
+			e, seen = g.Entry, known
+		case ok:
+			v, seen = at, quiet
+		default:
+			v, seen = g.Entry.Value, quiet
+		}
 	case l.plain != nil:
 		v, e, seen = l.hitPlain(ctx, key)
 	default:
-		e, seen = l.hitEntry(ctx, key)
+		if e, seen = l.hitEntry(ctx, key); seen == quiet {
+			v = e.Value
+		}
 	}
 	returned = true
 	if seen == quiet {
 		l.counts.hits.add()
-		if at, ok := at.(V); ok {
-			v = at
-		} else if e != nil {
-			v = e.Value
-		}
 	}
 	return v, e, seen
-}
-
-func (l *Loader[K, V]) glance(ctx context.Context, key K) (e *Entry[V], value any, seen sight) {
-	g, err := l.glancer.Glance(ctx, key)
-	switch {
-	case err != nil:
-		return nil, nil, unsure
-	case g.Quiet:
-		return g.Entry, g.Value, quiet
-	}
-	return g.Entry, nil, known
 }
 
 func (l *Loader[K, V]) hitEntry(ctx context.Context, key K) (*Entry[V], sight) {
