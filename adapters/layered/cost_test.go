@@ -11,26 +11,6 @@ import (
 	"github.com/corralcache/corral/ristrettoadapter"
 )
 
-// A hit of near allocates nothing, whether announcements are heard or not.
-func TestNearHitAllocatesNothing(t *testing.T) {
-	for _, heard := range []bool{true, false} {
-		p := newProcess(t, newStore(), layered.Options{Unheard: time.Hour})
-		if heard {
-			p.listen(func(...string) {})
-		}
-		must(t, p.Set(t.Context(), "k", lasting(1)))
-		p.wantCopy("k", 1, "after Set")
-		near, _ := p.Layers()
-		ctx := context.Background()
-		if n := testing.AllocsPerRun(100, func() { _, _ = near.Get(ctx, "k") }); n != 0 {
-			t.Errorf("heard %v: a hit of near allocates %v times", heard, n)
-		}
-		if n := testing.AllocsPerRun(100, func() { _, _ = p.Get(ctx, "k") }); n != 0 {
-			t.Errorf("heard %v: a hit allocates %v times", heard, n)
-		}
-	}
-}
-
 // What a hit costs over near's own Get.
 func BenchmarkNearHit(b *testing.B) {
 	ctx := context.Background()
