@@ -165,21 +165,24 @@ func (s *store[K, S]) has(key K) (ok bool, err error) {
 	return ok, nil
 }
 
-// lifeOf returns what is left of the value's life, below zero if it has no end.
+// lifeOf is ttl.
 func (s *store[K, S]) lifeOf(key K) (left time.Duration, ok bool, err error) {
 	defer guard(&err)
+	left, ok = s.ttl(key)
+	return left, ok, nil
+}
+
+// ttl returns what is left of the value's life, below zero if it has no end. It is
+// for who has a guard; a second one costs a hit 3 ns of 260.
+func (s *store[K, S]) ttl(key K) (left time.Duration, ok bool) {
 	left, ok = s.c.GetTTL(key)
 	if ok && left == 0 {
 		// No end, or the very nanosecond of the end, which passes.
-		left, ok = s.c.GetTTL(key)
+		if left, ok = s.c.GetTTL(key); ok && left == 0 {
+			return -1, true
+		}
 	}
-	switch {
-	case !ok:
-		return 0, false, nil
-	case left == 0:
-		return -1, true, nil
-	}
-	return left, left > 0, nil // below zero it ended while Ristretto looked
+	return left, ok && left > 0 // below zero it ended while Ristretto looked
 }
 
 func (s *store[K, S]) set(key K, value S, cost int64, ttl time.Duration) (taken bool, err error) {

@@ -53,7 +53,7 @@ func (a *PlainCache[K, V]) GetValue(ctx context.Context, key K) (value V, life t
 	for range tries {
 		ended, begun := a.store.ended.Load(), a.store.begun.Load()
 		if value, ok = a.c.Get(key); ok {
-			life, ok, err = a.store.lifeOf(key)
+			life, ok = a.store.ttl(key)
 		} else if value, life, ok, err = a.store.missed(key); !ok {
 			return value, 0, false, err
 		}
