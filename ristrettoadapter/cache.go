@@ -66,8 +66,8 @@ type Cache[K Key, V any] struct {
 // asked unless Options.Cost returns 0, and a ShouldUpdate that refuses makes
 // Set fail with [corral.ErrRefused] and deletes the entry that was there.
 func New[K Key, V any](c *ristretto.Cache[K, Item[V]], opts Options[V]) *Cache[K, V] {
-	s := newStore(c, func(stored, written Item[V]) bool { return stored.entry == written.entry })
-	s.left, s.dead = func(it Item[V]) time.Duration { return left(it.entry) }, dead[V]
+	s := newStore(c, func(was, is Item[V]) bool { return was.entry == is.entry })
+	s.left, s.dead = func(it Item[V], now time.Time) time.Duration { return stored.Left(it.entry, now) }, dead[V]
 	return &Cache[K, V]{c: c, store: s, opts: opts}
 }
 
@@ -111,12 +111,13 @@ func (a *Cache[K, V]) missed(key K) (it Item[V], err error) {
 // or ShouldUpdate refused it. Ristretto's admission policy decides later: then
 // e is gone after a while, and [Cache.Settle] says so.
 func (a *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
+	now := time.Now()
 	switch {
 	case a.c == nil:
 		return errNoCache
 	case e == nil:
 		return errNilEntry
-	case left(e) <= 0:
+	case stored.Left(e, now) <= 0:
 		return a.store.remove(ctx, key)
 	}
 	cost := int64(1)
@@ -126,7 +127,7 @@ func (a *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error 
 			return err
 		}
 	}
-	return a.store.put(ctx, key, ItemOf(e), cost, noLife)
+	return a.store.put(ctx, key, ItemOf(e), cost, noLife, now)
 }
 
 // Delete removes key's entry, with what is buffered of it. It waits until

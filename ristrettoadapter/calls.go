@@ -14,16 +14,20 @@ type life struct {
 // noLife is what Ristretto is told of a value whose end it is not to know.
 var noLife life
 
-// put writes value and waits for nothing if it can. Refused values that can be
-// told at once are an error, and what was there before is deleted: the caller
-// knows that it is out of date.
-func (s *store[K, S]) put(ctx context.Context, key K, value S, cost int64, l life) error {
-	if err := s.makeRoom(ctx, key); err != nil {
-		return err
-	}
-	w, err := s.own(ctx, key, false)
-	if err != nil {
-		return err
+// put writes value at the instant now and waits for nothing if it can. Refused
+// values that can be told at once are an error, and what was there before is
+// deleted: the caller knows that it is out of date.
+func (s *store[K, S]) put(ctx context.Context, key K, value S, cost int64, l life, now time.Time) error {
+	st := s.stripe(key)
+	w := s.takeFree(st, key)
+	if w == nil {
+		if err := s.makeRoom(ctx, st); err != nil {
+			return err
+		}
+		var err error
+		if w, err = s.own(ctx, key, false); err != nil {
+			return err
+		}
 	}
 	if cost > s.c.MaxCost() {
 		return s.refuse(ctx, key, w)
@@ -37,15 +41,25 @@ func (s *store[K, S]) put(ctx context.Context, key K, value S, cost int64, l lif
 		return err
 	}
 	if there {
-		return s.replaced(ctx, key, w, value, l)
+		return s.replaced(ctx, key, w, value, l, now)
 	}
-	s.buffered(key, w, value, l)
+	s.buffered(st, key, w, value, l, now)
 	return nil
 }
 
+// takeFree makes the caller the only writer of key if nobody is another and there
+// is room in the stripe; else it returns nil.
+func (s *store[K, S]) takeFree(st *stripe[K, S], key K) *write[S] {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.writes) >= maxUnsettled || st.writes[key] != nil {
+		return nil
+	}
+	return s.takeLocked(st, key, nil)
+}
+
 // makeRoom settles the stripe's writes if nobody else does.
-func (s *store[K, S]) makeRoom(ctx context.Context, key K) error {
-	st := s.stripe(key)
+func (s *store[K, S]) makeRoom(ctx context.Context, st *stripe[K, S]) error {
 	st.mu.Lock()
 	full := len(st.writes) >= maxUnsettled
 	st.mu.Unlock()
@@ -72,27 +86,27 @@ func (s *store[K, S]) push(ctx context.Context, key K, value S, cost int64, ttl 
 
 // replaced ends the write of a key that was there. Such a write is visible at
 // once, unless ShouldUpdate refused it or the key was evicted meanwhile.
-func (s *store[K, S]) replaced(ctx context.Context, key K, w *write[S], value S, l life) error {
+func (s *store[K, S]) replaced(ctx context.Context, key K, w *write[S], value S, l life, now time.Time) error {
 	stored, ok, err := s.get(key)
 	switch {
 	case err != nil:
 		s.release(key, w)
 		return err
 	case !ok:
-		s.buffered(key, w, value, l)
+		s.buffered(s.stripe(key), key, w, value, l, now)
 		return nil
 	case !s.same(stored, value):
 		return s.refuse(ctx, key, w)
 	}
-	s.track(key, value)
+	s.track(s.stripe(key), key, value, now)
 	s.release(key, w)
 	return nil
 }
 
-func (s *store[K, S]) buffered(key K, w *write[S], value S, l life) {
-	s.track(key, value)
+func (s *store[K, S]) buffered(st *stripe[K, S], key K, w *write[S], value S, l life, now time.Time) {
+	s.track(st, key, value, now)
 	w.value, w.end, w.found = value, l.end, true
-	s.leave(key, w)
+	s.leaveAt(st, key, w, now)
 }
 
 func (s *store[K, S]) refuse(ctx context.Context, key K, w *write[S]) error {

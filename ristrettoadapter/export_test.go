@@ -17,10 +17,13 @@ func Watched[K Key, V any](c *Cache[K, V]) (n int) {
 
 // Armed says whether the timer is set.
 func Armed[K Key, V any](c *Cache[K, V]) bool {
-	t := &c.store.tidier
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.armed
+	return c.store.tidier.at.Load() != 0
+}
+
+// Occupied keeps the chores from being done until end is called.
+func Occupied[K Key, V any](c *Cache[K, V]) (end func()) {
+	c.store.tidier.running.Lock()
+	return c.store.tidier.running.Unlock
 }
 
 // WhenCollected has f called once c's store is garbage.
@@ -46,10 +49,7 @@ func BurstOf(c *Cache[int, int], n int) int {
 
 // Waits returns how many waits for Ristretto's buffer were begun.
 func Waits[K Key, V any](c *Cache[K, V]) uint64 {
-	f := c.store.flusher
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.begun
+	return c.store.flusher.begun.Load()
 }
 
 // WriteOf begins a write of key and returns its end.

@@ -3,6 +3,7 @@ package ristrettoadapter
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,9 +25,9 @@ type flusher struct {
 	wait func()
 
 	mu      sync.Mutex
-	begun   uint64        // guarded by mu; waits begun, which is the number of the latest
+	begun   atomic.Uint64 // changed under mu; waits begun, which is the number of the latest
+	landed  atomic.Uint64 // changed under mu; the highest number that returned
 	wanted  uint64        // guarded by mu; the highest number that was asked for
-	landed  uint64        // guarded by mu; the highest number that returned
 	since   time.Time     // guarded by mu; when the latest began
 	changed chan struct{} // guarded by mu; closed and replaced when landed grows
 }
@@ -35,13 +36,26 @@ func newFlusher(wait func()) *flusher {
 	return &flusher{wait: wait, changed: make(chan struct{})}
 }
 
+// next returns the number of the wait that is the first to begin from now on:
+// whoever has buffered a write before is served by it. One that is under way may
+// have passed the write already.
+func (f *flusher) next() uint64 { return f.begun.Load() + 1 }
+
 // flush returns nil once every write that was buffered before is applied, or
 // the cause of ctx's end.
-func (f *flusher) flush(ctx context.Context) error {
+func (f *flusher) flush(ctx context.Context) error { return f.flushTo(ctx, f.next()) }
+
+// flushTo returns nil once the wait with a number has returned, for which it is
+// begun if it was not. The writes of many keys thus cost one wait together,
+// though they are asked for one by one.
+func (f *flusher) flushTo(ctx context.Context, number uint64) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // a wait that nobody waits for could only meet Close
 	}
-	number, changed := f.ask()
+	if f.landed.Load() >= number {
+		return nil
+	}
+	changed := f.ask(number)
 	patience := firstPatience
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -62,50 +76,54 @@ func (f *flusher) flush(ctx context.Context) error {
 	}
 }
 
-// ask returns the number of the wait to watch: the next one to begin, since one
-// that is under way may have passed the caller's write already.
-func (f *flusher) ask() (uint64, <-chan struct{}) {
+// ask sees to it that a wait with the number begins, and returns what to watch. Of
+// one that has returned it makes the channel that was closed.
+func (f *flusher) ask(number uint64) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.wanted = f.begun + 1
-	if f.begun == f.landed {
+	if f.landed.Load() >= number {
+		over := make(chan struct{})
+		close(over)
+		return over
+	}
+	f.wanted = max(f.wanted, number)
+	if f.begun.Load() == f.landed.Load() {
 		f.beginLocked()
 	}
-	return f.wanted, f.changed
+	return f.changed
 }
 
 func (f *flusher) look(number uint64) (landed bool, changed <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.landed >= number, f.changed
+	return f.landed.Load() >= number, f.changed
 }
 
 // again begins a wait beside one that has taken all of patience.
 func (f *flusher) again(number uint64, patience time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.landed < number && time.Since(f.since) >= patience {
+	if f.landed.Load() < number && time.Since(f.since) >= patience {
 		f.beginLocked()
 	}
 }
 
 func (f *flusher) beginLocked() {
-	f.begun++
 	f.since = time.Now()
-	go f.run(f.begun)
+	go f.run(f.begun.Add(1))
 }
 
 func (f *flusher) run(number uint64) {
 	f.waitQuietly()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if number <= f.landed {
+	if number <= f.landed.Load() {
 		return
 	}
-	f.landed = number
+	f.landed.Store(number)
 	close(f.changed)
 	f.changed = make(chan struct{})
-	if number == f.begun && f.wanted > f.begun {
+	if begun := f.begun.Load(); number == begun && f.wanted > begun {
 		f.beginLocked()
 	}
 }

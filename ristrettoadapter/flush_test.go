@@ -85,8 +85,8 @@ func TestFlushEndsWithItsContext(t *testing.T) {
 		if err := f.flush(ctx); err == nil || err.Error() != "enough" {
 			t.Errorf("error is %v, want the cause", err)
 		}
-		if err := f.flush(ctx); err == nil || f.begun != 1 {
-			t.Errorf("error is %v with an ended context, %d waits begun, want 1", err, f.begun)
+		if err := f.flush(ctx); err == nil || f.begun.Load() != 1 {
+			t.Errorf("error is %v with an ended context, %d waits begun, want 1", err, f.begun.Load())
 		}
 	})
 }

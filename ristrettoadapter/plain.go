@@ -91,14 +91,15 @@ func (a *PlainCache[K, V]) SetValue(ctx context.Context, key K, value V, life ti
 	if err != nil {
 		return err
 	}
-	return a.store.put(ctx, key, value, cost, lifeFor(life))
+	now := time.Now()
+	return a.store.put(ctx, key, value, cost, lifeFor(life, now), now)
 }
 
 // lifeFor takes off a nanosecond: Ristretto still has a value at the instant of
 // its end and then reports a life of 0, as it does for a value without an end.
-func lifeFor(d time.Duration) life {
+func lifeFor(d time.Duration, now time.Time) life {
 	d = max(d-1, 1)
-	return life{ttl: d, end: time.Now().Add(d)}
+	return life{ttl: d, end: now.Add(d)}
 }
 
 // Get returns the value of key as an entry of unknown age: LoadedAt is zero and

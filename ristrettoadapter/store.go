@@ -41,8 +41,8 @@ type store[K Key, S any] struct {
 	same func(stored, written S) bool
 
 	// These are nil if Ristretto itself knows when a value ends.
-	left func(S) time.Duration // how long a value is to be held yet
-	dead func(S) bool          // whether a value that was to be held until now may go
+	left func(S, time.Time) time.Duration // how long a value is to be held after an instant
+	dead func(S) bool                     // whether a value that was to be held until now may go
 
 	flusher   *flusher
 	seed      maphash.Seed
@@ -74,6 +74,7 @@ type write[S any] struct {
 	found   bool      // value is what Get finds; false for a deletion
 	end     time.Time // when value's life ends; zero: no end, or not known here
 	overdue bool      // the tidier has seen it before
+	number  uint64    // of the wait after which it is applied; set when it is left
 }
 
 func newStore[K Key, S any](c *ristretto.Cache[K, S], same func(stored, written S) bool) *store[K, S] {
@@ -170,12 +171,16 @@ func (s *store[K, S]) release(key K, w *write[S]) {
 
 // leave ends w's call and leaves w unsettled.
 func (s *store[K, S]) leave(key K, w *write[S]) {
-	st := s.stripe(key)
+	s.leaveAt(s.stripe(key), key, w, time.Now())
+}
+
+func (s *store[K, S]) leaveAt(st *stripe[K, S], key K, w *write[S], now time.Time) {
 	s.unsettled.Add(1)
 	st.mu.Lock()
+	w.number = s.flusher.next()
 	w.landLocked()
 	st.mu.Unlock()
-	s.arm(settleAfter)
+	s.arm(now, settleAfter)
 }
 
 func (st *stripe[K, S]) removeLocked(key K) {
@@ -188,7 +193,7 @@ func (st *stripe[K, S]) removeLocked(key K) {
 // settle waits until w is applied and says whether Ristretto refused it. Any
 // number of callers may settle the same write.
 func (s *store[K, S]) settle(ctx context.Context, key K, w *write[S]) (refused bool, err error) {
-	if err := s.flusher.flush(ctx); err != nil {
+	if err := s.flusher.flushTo(ctx, w.number); err != nil {
 		return false, err
 	}
 	return s.finish(key, w)
@@ -239,7 +244,11 @@ func (s *store[K, S]) drain(ctx context.Context, st *stripe[K, S], overdue bool)
 	if len(ripe) == 0 {
 		return nil
 	}
-	if err := s.flusher.flush(ctx); err != nil {
+	var last uint64
+	for _, w := range ripe {
+		last = max(last, w.number)
+	}
+	if err := s.flusher.flushTo(ctx, last); err != nil {
 		return err
 	}
 	for key, w := range ripe {

@@ -3,6 +3,7 @@ package ristrettoadapter
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 )
@@ -29,31 +30,44 @@ const (
 // tidier runs the store's chores on a timer that is set only while there are
 // any. It holds the store weakly: a timer keeps no cache alive.
 type tidier struct {
+	epoch atomic.Pointer[time.Time] // when ticks began
+
 	mu    sync.Mutex
-	epoch time.Time   // guarded by mu; when ticks began
 	timer *time.Timer // guarded by mu
-	armed bool        // guarded by mu
-	at    time.Time   // guarded by mu; when the timer fires, if armed
+
+	// at is when the timer fires, in nanoseconds since the epoch; 0 if it is not
+	// armed. Changed under mu; what would not make it fire sooner does not take mu.
+	at atomic.Int64
 
 	running sync.Mutex // one run at a time
 }
 
-func (t *tidier) nowTick() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return int64(time.Since(t.epoch) / tick)
+// since returns how long the epoch was ago at the instant now.
+func (t *tidier) since(now time.Time) time.Duration {
+	epoch := t.epoch.Load()
+	if epoch == nil {
+		first := now // a copy, so that only this one is on the heap
+		t.epoch.CompareAndSwap(nil, &first)
+		epoch = t.epoch.Load()
+	}
+	return now.Sub(*epoch)
 }
 
-// arm has the chores run after d, or sooner if they would anyway.
-func (s *store[K, S]) arm(d time.Duration) {
+func (t *tidier) nowTick() int64 { return int64(t.since(time.Now()) / tick) }
+
+// arm has the chores run d after now, or sooner if they would anyway.
+func (s *store[K, S]) arm(now time.Time, d time.Duration) {
 	t := &s.tidier
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := time.Now().Add(d)
-	if t.armed && !at.Before(t.at) {
+	at := max(1, int64(t.since(now)+d))
+	if armed := t.at.Load(); armed != 0 && armed <= at {
 		return
 	}
-	t.armed, t.at = true, at
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if armed := t.at.Load(); armed != 0 && armed <= at {
+		return
+	}
+	t.at.Store(at)
 	if t.timer != nil {
 		t.timer.Reset(d)
 		return
@@ -71,14 +85,14 @@ func (s *store[K, S]) arm(d time.Duration) {
 // for the next run.
 func (s *store[K, S]) tidy() {
 	t := &s.tidier
+	t.mu.Lock()
+	t.at.Store(0) // before anything can be armed from here
+	t.mu.Unlock()
 	if !t.running.TryLock() {
-		s.arm(tidyTimeout)
+		s.arm(time.Now(), tidyTimeout)
 		return
 	}
 	defer t.running.Unlock()
-	t.mu.Lock()
-	t.armed = false
-	t.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(context.Background(), tidyTimeout)
 	defer cancel()
@@ -89,7 +103,7 @@ func (s *store[K, S]) tidy() {
 		s.sweep(ctx, st, now)
 	}
 	if s.unsettled.Load() > 0 {
-		s.arm(settleAfter)
+		s.arm(time.Now(), settleAfter)
 	}
 	s.armForDues(now)
 }
@@ -105,7 +119,7 @@ func (s *store[K, S]) armForDues(now int64) {
 		st.mu.Unlock()
 	}
 	if any {
-		s.arm(time.Duration(max(1, first-now)) * tick)
+		s.arm(time.Now(), time.Duration(max(1, first-now))*tick)
 	}
 }
 
@@ -123,7 +137,9 @@ func (s *store[K, S]) sweep(ctx context.Context, st *stripe[K, S], now int64) {
 		}
 	}
 	for _, key := range evicted {
-		s.inspect(st, key, now)
+		if there, err := s.has(key); err == nil && !there { // else it is not
+			s.inspect(st, key, now)
+		}
 	}
 	if len(due)+len(evicted) == 0 {
 		return
@@ -158,7 +174,7 @@ func (s *store[K, S]) inspect(st *stripe[K, S], key K, now int64) {
 	case err != nil || !ok:
 		s.untrack(key)
 	case !s.dead(value):
-		s.track(key, value)
+		s.track(st, key, value, time.Now())
 	case s.del(key) == nil:
 		s.swept.Add(1)
 		s.untrack(key)
@@ -172,27 +188,27 @@ func (st *stripe[K, S]) isDue(key K, now int64) bool {
 	return ok && at <= now
 }
 
-// track has value looked at when its time is over. The caller owns key.
-func (s *store[K, S]) track(key K, value S) {
+// track has value looked at when its time is over, seen from the instant now. The
+// caller owns key.
+func (s *store[K, S]) track(st *stripe[K, S], key K, value S, now time.Time) {
 	if s.left == nil {
 		return
 	}
-	left := s.left(value)
+	left := s.left(value, now)
 	if left >= forGood {
 		s.untrack(key)
 		return
 	}
-	at := s.tidier.tickAfter(left)
-	st := s.stripe(key)
+	at := s.tidier.tickAfter(now, left)
 	st.mu.Lock()
 	st.dues.watch(key, at)
 	crowded := st.dues.crowded()
 	st.mu.Unlock()
 	if crowded {
-		s.arm(0)
+		s.arm(now, 0)
 		return
 	}
-	s.arm(left + tick)
+	s.arm(now, left+tick)
 }
 
 // untrack forgets key. The caller owns it.
@@ -203,12 +219,7 @@ func (s *store[K, S]) untrack(key K) {
 	st.dues.forget(key)
 }
 
-// tickAfter returns the first tick that is not before left has passed.
-func (t *tidier) tickAfter(left time.Duration) int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.epoch.IsZero() {
-		t.epoch = time.Now()
-	}
-	return int64((time.Since(t.epoch)+left)/tick) + 1
+// tickAfter returns the first tick that is not before left has passed since now.
+func (t *tidier) tickAfter(now time.Time, left time.Duration) int64 {
+	return int64((t.since(now)+left)/tick) + 1
 }

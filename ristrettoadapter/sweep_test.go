@@ -53,6 +53,22 @@ func TestDeadEntriesAreSwept(t *testing.T) {
 	})
 }
 
+// A run of the chores that meets another one is made up for.
+func TestSweepThatMetAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, raw := entries(t, nil)
+		must(t, c.Set(t.Context(), "0", lasting(0, time.Second)))
+		end := ristrettoadapter.Occupied(c)
+		time.Sleep(5 * time.Second)
+		end()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if held := count(raw, 1); held != 0 || ristrettoadapter.Armed(c) {
+			t.Fatalf("%d dead entries are held, the timer is set: %v; want none, not set", held, ristrettoadapter.Armed(c))
+		}
+	})
+}
+
 // A key with a newer entry is swept at that one's end, be it later or sooner.
 func TestSweepAsksTheEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
