@@ -1,10 +1,5 @@
 package ristrettoadapter
 
-import (
-	"maps"
-	"slices"
-)
-
 // dues knows when the entries of a stripe are to be let go. Ristretto could do
 // that with a TTL of its own, but then reads the clock in every Get, and so
 // does the Loader: 27 to 47 ns each, where the whole Get takes 44.
@@ -114,12 +109,16 @@ func (d *dues[K]) crowded() bool {
 	return len(d.at) > max(d.limit, least)
 }
 
-// evicted returns every key if they are crowded.
-func (d *dues[K]) evicted() []K {
-	if !d.crowded() {
-		return nil
+// any returns up to n of the keys, whichever.
+func (d *dues[K]) any(n int) []K {
+	keys := make([]K, 0, min(n, len(d.at)))
+	for key := range d.at {
+		if len(keys) == cap(keys) {
+			break
+		}
+		keys = append(keys, key)
 	}
-	return slices.Collect(maps.Keys(d.at))
+	return keys
 }
 
 // next returns the first tick that is listed.
