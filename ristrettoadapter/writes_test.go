@@ -334,3 +334,25 @@ func TestContract_C10_ABurstOfWritesLeavesNothingBehind(t *testing.T) {
 		t.Errorf("the map of %d writes is kept", many)
 	}
 }
+
+// Keys that are settled one by one share the wait that began after their writes.
+func TestSettleOfManyKeysIsOneWait(t *testing.T) {
+	const keys = 100
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := entries(t, nil)
+		for n := range keys {
+			must(t, c.Set(t.Context(), strconv.Itoa(n), lasting(n, time.Hour)))
+		}
+		for n := range keys {
+			must(t, c.Settle(t.Context(), strconv.Itoa(n)))
+		}
+		if waits := ristrettoadapter.Waits(c); waits != 1 {
+			t.Errorf("%d waits were begun, want 1", waits)
+		}
+		must(t, c.Set(t.Context(), "later", lasting(0, time.Hour)))
+		must(t, c.Settle(t.Context(), "later"))
+		if waits := ristrettoadapter.Waits(c); waits != 2 {
+			t.Errorf("%d waits were begun, want one more for a later write", waits)
+		}
+	})
+}

@@ -82,6 +82,37 @@ func TestWritesOfAKeyAreInOrder(t *testing.T) {
 	})
 }
 
+// A fill keeps its turn whatever takes its flight out of the map meanwhile.
+func TestFillKeepsItsTurn(t *testing.T) {
+	for name, unmap := range map[string]func(f *Flight[string, int]){
+		"of a flight that stays":       func(*Flight[string, int]) {},
+		"of a flight that is detached": (*Flight[string, int]).Detach,
+		"of a flight that is removed":  (*Flight[string, int]).Remove,
+		"of a flight that is woken":    func(f *Flight[string, int]) { f.Wake(false, nil) },
+	} {
+		sub(t, name, func(t *testing.T) {
+			table := NewTable(Config[string, int]{})
+			s := spotOf(table, "key")
+			f, _, _ := table.Join(t.Context(), s, "key", 0, false, true)
+			if store, ok := f.Store(1, nil, 0, 1, 0); !store || !ok {
+				t.Fatalf("Store = %v, %v, want true, true", store, ok)
+			}
+			unmap(f)
+			if _, ok := table.TryWrite(s, "key"); ok {
+				t.Error("a write has its turn during the fill")
+			}
+			f.Stored()
+			if _, ok := table.TryWrite(s, "key"); !ok {
+				t.Error("a write has not its turn after the fill")
+			}
+			table.EndWrite(s, "key")
+			if n := len(s.shard.writes.m); n != 0 {
+				t.Errorf("%d writes are left", n)
+			}
+		})
+	}
+}
+
 func TestStoreIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		before    func(table *Table[string, int], f *Flight[string, int])
