@@ -20,6 +20,9 @@ func (a *Cache[K, V]) GetMany(ctx context.Context, keys []K) (entries []*corral.
 // SetMany is Set of every key, as far as entries whose Keep has passed are not
 // concerned: those keys are deleted together, with one wait.
 func (a *Cache[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.Entry[V]) error {
+	if a.none() {
+		return errNoCache
+	}
 	over := func(e *corral.Entry[V]) bool { return left(e) <= 0 }
 	return setMany(ctx, a.store, keys, entries, over, a.Set)
 }
@@ -27,7 +30,7 @@ func (a *Cache[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.E
 // DeleteMany is Delete of every key. Keys that nobody is writing are deleted
 // with one wait.
 func (a *Cache[K, V]) DeleteMany(ctx context.Context, keys []K) error {
-	if a.c == nil {
+	if a.none() {
 		return errNoCache
 	}
 	return a.store.removeMany(ctx, keys).error()
@@ -41,6 +44,9 @@ func (a *PlainCache[K, V]) GetMany(ctx context.Context, keys []K) (entries []*co
 // SetMany is Set of every key; see [Cache.SetMany]. Keys of absent entries are
 // deleted too.
 func (a *PlainCache[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.Entry[V]) error {
+	if a.c == nil {
+		return errNoCache
+	}
 	over := func(e *corral.Entry[V]) bool { return e.Absent || left(e) <= 0 }
 	return setMany(ctx, a.store, keys, entries, over, a.Set)
 }
@@ -68,10 +74,7 @@ func getMany[K Key, V any](ctx context.Context, keys []K, get func(context.Conte
 // setMany sets entries one by one, each visible at once and settled with its key,
 // and deletes the keys of those that are over.
 func setMany[K Key, S, V any](ctx context.Context, s *store[K, S], keys []K, entries []*corral.Entry[V], over func(*corral.Entry[V]) bool, set func(context.Context, K, *corral.Entry[V]) error) error {
-	switch {
-	case s.c == nil:
-		return errNoCache
-	case len(keys) != len(entries):
+	if len(keys) != len(entries) {
 		return fmt.Errorf("ristrettoadapter: %d entries for %d keys: want as many", len(entries), len(keys))
 	}
 	var failed failures[K]

@@ -12,6 +12,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/ristrettoadapter"
+	"github.com/dgraph-io/ristretto/v2"
 )
 
 func numbered(n int) (keys []string, list []entry) {
@@ -109,7 +110,7 @@ func TestSetManyWithBadEntries(t *testing.T) {
 
 func TestManyKeysWithoutACache(t *testing.T) {
 	ctx, keys := context.Background(), []string{"a"}
-	c := ristrettoadapter.New[string, int](nil, ristrettoadapter.Options[int]{})
+	c := ristrettoadapter.New((*ristretto.Cache[string, *corral.Entry[int]])(nil), ristrettoadapter.Options[int]{})
 	p := ristrettoadapter.Plain[string, int](nil, ristrettoadapter.Options[int]{})
 	_, get := c.GetMany(ctx, keys)
 	_, getPlain := p.GetMany(ctx, keys)

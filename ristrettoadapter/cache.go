@@ -54,54 +54,85 @@ var errNilEntry = errors.New("ristrettoadapter: the entry is nil")
 // that is set only while there are entries; for that the adapter keeps about
 // 60 bytes for each key beside Ristretto's own 115.
 type Cache[K Key, V any] struct {
-	c     *ristretto.Cache[K, Item[V]]
-	store *store[K, Item[V]]
-	opts  Options[V]
+	entries *ristretto.Cache[K, *corral.Entry[V]] // nil if it is items
+	items   *ristretto.Cache[K, Item[V]]          // nil if it is entries
+	store   *store[K, *corral.Entry[V]]
+	opts    Options[V]
 }
 
 // New returns an adapter over c, which stays its user's to close. A nil c is
 // reported by [Cache.Check] and by every call.
 //
-// Functions in c's configuration get items, which hold the entries: a ristretto.Config.Cost is not
+// What c holds is up to its user: the entries, or an [Item] for each, which takes 24
+// bytes more and is faster where there are many keys.
+//
+// Functions in c's configuration get what it holds: a ristretto.Config.Cost is not
 // asked unless Options.Cost returns 0, and a ShouldUpdate that refuses makes
 // Set fail with [corral.ErrRefused] and deletes the entry that was there.
-func New[K Key, V any](c *ristretto.Cache[K, Item[V]], opts Options[V]) *Cache[K, V] {
-	s := newStore(c, func(was, is Item[V]) bool { return was.entry == is.entry })
-	s.left, s.dead = func(it Item[V], now time.Time) time.Duration { return stored.Left(it.entry, now) }, dead[V]
-	return &Cache[K, V]{c: c, store: s, opts: opts}
+func New[K Key, V any, S *corral.Entry[V] | Item[V]](c *ristretto.Cache[K, S], opts Options[V]) *Cache[K, V] {
+	a := &Cache[K, V]{opts: opts}
+	var under raw[K, *corral.Entry[V]]
+	switch c := any(c).(type) {
+	case *ristretto.Cache[K, *corral.Entry[V]]:
+		a.entries, under = c, c
+	case *ristretto.Cache[K, Item[V]]:
+		a.items, under = c, itemCache[K, V]{c}
+	}
+	a.store = newStore(under, func(was, is *corral.Entry[V]) bool { return was == is })
+	a.store.left, a.store.dead = stored.Left[V], dead[V]
+	return a
 }
+
+// none reports whether the adapter was given no cache.
+func (a *Cache[K, V]) none() bool { return a.entries == nil && a.items == nil }
 
 // Get returns the very entry that was set, or nil and nil. It allocates
 // nothing. The context is not looked at.
 func (a *Cache[K, V]) Get(_ context.Context, key K) (e *corral.Entry[V], err error) {
 	defer guard(&err) // a Get that meets Close may panic in Ristretto
-	if it, _ := a.c.Get(key); it.entry != nil {
-		return it.entry, nil
+	if e = a.look(key).Entry; e != nil {
+		return e, nil
 	}
-	it, err := a.missed(key)
-	return it.entry, err
+	return a.missed(key)
 }
 
-// Glance is Get without a look at the entry, which most hits do not need. Unlike
-// Get it may panic if it meets the Close of the Ristretto cache.
+// Glance is Get, and with items without a look at the entry, which most hits do not
+// need. Unlike Get it may panic if it meets the Close of the Ristretto cache.
 func (a *Cache[K, V]) Glance(_ context.Context, key K) (corral.Glance[V], error) {
-	it, _ := a.c.Get(key)
-	if it.entry == nil {
-		var err error
-		if it, err = a.missed(key); it.entry == nil {
-			return corral.Glance[V]{}, err
-		}
+	if g := a.look(key); g.Entry != nil {
+		return g, nil
 	}
-	return corral.Glance[V]{Entry: it.entry, Value: it.value, Quiet: now() < it.quiet}, nil
+	e, err := a.missed(key)
+	if e == nil {
+		return corral.Glance[V]{}, err
+	}
+	return glance(e), err
+}
+
+// look looks into Ristretto alone.
+func (a *Cache[K, V]) look(key K) (g corral.Glance[V]) {
+	if a.items == nil {
+		if e, _ := a.entries.Get(key); e != nil {
+			return glance(e)
+		}
+		return g
+	}
+	it, _ := a.items.Get(key)
+	return corral.Glance[V]{Entry: it.entry, Value: it.value, Quiet: now() < it.quiet}
+}
+
+func glance[V any](e *corral.Entry[V]) corral.Glance[V] {
+	quiet := e.Quiet()
+	return corral.Glance[V]{Entry: e, Quiet: quiet > 0 && time.Since(e.LoadedAt) < quiet}
 }
 
 // missed looks for what Ristretto has not, or has only buffered.
-func (a *Cache[K, V]) missed(key K) (it Item[V], err error) {
-	if a.c == nil {
-		return it, errNoCache
+func (a *Cache[K, V]) missed(key K) (*corral.Entry[V], error) {
+	if a.none() {
+		return nil, errNoCache
 	}
-	it, _, _, err = a.store.missed(key)
-	return it, err
+	e, _, _, err := a.store.missed(key)
+	return e, err
 }
 
 // Set stores e, visibly at once. It waits only if the key has an unsettled
@@ -113,7 +144,7 @@ func (a *Cache[K, V]) missed(key K) (it Item[V], err error) {
 func (a *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 	now := time.Now()
 	switch {
-	case a.c == nil:
+	case a.none():
 		return errNoCache
 	case e == nil:
 		return errNilEntry
@@ -127,14 +158,14 @@ func (a *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error 
 			return err
 		}
 	}
-	return a.store.put(ctx, key, ItemOf(e), cost, noLife, now)
+	return a.store.put(ctx, key, e, cost, noLife, now)
 }
 
 // Delete removes key's entry, with what is buffered of it. It waits until
 // Ristretto has applied the deletion, or for ctx's end, which is an error: the
 // entry may then be seen again.
 func (a *Cache[K, V]) Delete(ctx context.Context, key K) error {
-	if a.c == nil {
+	if a.none() {
 		return errNoCache
 	}
 	return a.store.remove(ctx, key)
@@ -144,7 +175,7 @@ func (a *Cache[K, V]) Delete(ctx context.Context, key K) error {
 // wait. The error wraps [corral.ErrRefused] if Ristretto did not admit the
 // entry. Settle is not needed for Get to find the entry.
 func (a *Cache[K, V]) Settle(ctx context.Context, key K) error {
-	if a.c == nil {
+	if a.none() {
 		return errNoCache
 	}
 	return a.store.settleKey(ctx, key)
@@ -152,7 +183,7 @@ func (a *Cache[K, V]) Settle(ctx context.Context, key K) error {
 
 // Check returns an error if [New] was given no cache.
 func (a *Cache[K, V]) Check() error {
-	if a.c == nil {
+	if a.none() {
 		return errNoCache
 	}
 	return nil
@@ -168,8 +199,8 @@ func (s *store[K, S]) stats() Stats {
 // left is how much of e's Keep remains.
 func left[V any](e *corral.Entry[V]) time.Duration { return stored.Left(e, time.Now()) }
 
-// dead says whether the entry of an item may go, now that its time should be over.
-// One of unknown age has no time of its own to ask.
-func dead[V any](it Item[V]) bool {
-	return it.entry == nil || it.entry.LoadedAt.IsZero() || left(it.entry) <= 0
+// dead says whether e may go, now that its time should be over. One of unknown age
+// has no time of its own to ask.
+func dead[V any](e *corral.Entry[V]) bool {
+	return e == nil || e.LoadedAt.IsZero() || left(e) <= 0
 }

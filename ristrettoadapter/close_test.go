@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/ristrettoadapter"
+	"github.com/dgraph-io/ristretto/v2"
 )
 
 func TestAfterClose(t *testing.T) {
@@ -56,7 +58,7 @@ func TestClearRacesCalls(t *testing.T) {
 
 func TestNoCache(t *testing.T) {
 	t.Run("New", func(t *testing.T) {
-		noCache(t, ristrettoadapter.New[string, int](nil, ristrettoadapter.Options[int]{}))
+		noCache(t, ristrettoadapter.New((*ristretto.Cache[string, *corral.Entry[int]])(nil), ristrettoadapter.Options[int]{}))
 	})
 	t.Run("Plain", func(t *testing.T) {
 		c := ristrettoadapter.Plain[string, int](nil, ristrettoadapter.Options[int]{})

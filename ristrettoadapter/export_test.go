@@ -2,6 +2,8 @@ package ristrettoadapter
 
 import (
 	"runtime"
+
+	"github.com/corralcache/corral"
 )
 
 // Watched returns how many keys the sweep knows.
@@ -34,7 +36,7 @@ func WhenCollected[K Key, V any](c *Cache[K, V], f func()) {
 // BurstOf has n writes of one stripe under way at once, and returns the most
 // that the stripe's map remembers once all have ended.
 func BurstOf(c *Cache[int, int], n int) int {
-	own := map[int]*write[Item[int]]{}
+	own := map[int]*write[*corral.Entry[int]]{}
 	st := c.store.stripe(0)
 	for key := 0; len(own) < n; key++ {
 		if c.store.stripe(key) == st {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/ristrettoadapter"
+	"github.com/dgraph-io/ristretto/v2"
 )
 
 // Glance finds what Get finds, and its entries are quiet until their early
@@ -35,15 +36,18 @@ func TestGlance(t *testing.T) {
 		"absent in future": {func(e *corral.Entry[*int]) { e.LoadedAt, e.Absent = e.LoadedAt.Add(time.Minute), true }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := ristrettoadapter.New(open[ristrettoadapter.Item[*int]](t, nil), ristrettoadapter.Options[*int]{})
+			overKinds(t, func(t *testing.T, c *ristrettoadapter.Cache[string, *int], items bool) {
 				e := fresh()
 				tt.change(&e)
+				var value any
+				if items {
+					value = e.Value
+				}
 				wantGlance := func(when string, quiet bool) {
 					t.Helper()
 					g, err := c.Glance(t.Context(), "k")
 					must(t, err)
-					if g.Entry != &e || g.Value != any(e.Value) || g.Quiet != quiet {
+					if g.Entry != &e || g.Value != value || g.Quiet != quiet {
 						t.Errorf("%s: glance is %+v, want the entry, its value, and quiet %v", when, g, quiet)
 					}
 				}
@@ -61,6 +65,16 @@ func TestGlance(t *testing.T) {
 	}
 }
 
+// overKinds runs a test over a cache of entries and one of items.
+func overKinds(t *testing.T, test func(t *testing.T, c *ristrettoadapter.Cache[string, *int], items bool)) {
+	synctest.Test(t, func(t *testing.T) {
+		test(t, ristrettoadapter.New(open[*corral.Entry[*int]](t, nil), ristrettoadapter.Options[*int]{}), false)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		test(t, ristrettoadapter.New(open[ristrettoadapter.Item[*int]](t, nil), ristrettoadapter.Options[*int]{}), true)
+	})
+}
+
 // What is not settled yet Glance finds too, and what is not there it does not.
 func TestGlanceOfUnsettled(t *testing.T) {
 	c, _ := entries(t, nil)
@@ -73,7 +87,7 @@ func TestGlanceOfUnsettled(t *testing.T) {
 	if g, err := c.Glance(t.Context(), "none"); err != nil || g.Entry != nil || g.Quiet {
 		t.Errorf("glance of nothing is %+v, %v", g, err)
 	}
-	if _, err := ristrettoadapter.New[string, int](nil, ristrettoadapter.Options[int]{}).Glance(t.Context(), "k"); err == nil {
+	if _, err := ristrettoadapter.New((*ristretto.Cache[string, *corral.Entry[int]])(nil), ristrettoadapter.Options[int]{}).Glance(t.Context(), "k"); err == nil {
 		t.Error("Glance without a cache returned nil")
 	}
 }

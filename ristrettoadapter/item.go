@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/dgraph-io/ristretto/v2"
 )
 
 // Item is what a Ristretto cache holds for [New]: an entry, and beside it what most
@@ -36,6 +37,18 @@ func ItemOf[V any](e *corral.Entry[V]) Item[V] {
 
 // Entry returns the entry, nil if the item is the zero Item.
 func (i Item[V]) Entry() *corral.Entry[V] { return i.entry }
+
+// itemCache is a cache of items to those who know of entries only.
+type itemCache[K Key, V any] struct{ *ristretto.Cache[K, Item[V]] }
+
+func (c itemCache[K, V]) Get(key K) (*corral.Entry[V], bool) {
+	it, ok := c.Cache.Get(key)
+	return it.entry, ok
+}
+
+func (c itemCache[K, V]) SetWithTTL(key K, e *corral.Entry[V], cost int64, ttl time.Duration) bool {
+	return c.Cache.SetWithTTL(key, ItemOf(e), cost, ttl)
+}
 
 // epoch is where this package counts time from, by the monotonic clock. Offsets
 // from it are negative in a testing/synctest bubble, where it is 2000.

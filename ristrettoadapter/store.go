@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/dgraph-io/ristretto/v2"
 )
 
 const (
@@ -37,7 +35,7 @@ const (
 // place in the stripe's map; no lock is held while Ristretto, or a function of
 // its user, runs. A hit never comes here.
 type store[K Key, S any] struct {
-	c    *ristretto.Cache[K, S]
+	c    raw[K, S]
 	same func(stored, written S) bool
 
 	// These are nil if Ristretto itself knows when a value ends.
@@ -54,6 +52,16 @@ type store[K Key, S any] struct {
 	begun, ended atomic.Uint64
 
 	refused, contended, swept atomic.Uint64
+}
+
+// raw is what the store needs of a Ristretto cache.
+type raw[K Key, S any] interface {
+	Get(key K) (S, bool)
+	GetTTL(key K) (time.Duration, bool)
+	SetWithTTL(key K, value S, cost int64, ttl time.Duration) bool
+	Del(key K)
+	Wait()
+	MaxCost() int64
 }
 
 type stripe[K Key, S any] struct {
@@ -77,7 +85,7 @@ type write[S any] struct {
 	number  uint64    // of the wait after which it is applied; set when it is left
 }
 
-func newStore[K Key, S any](c *ristretto.Cache[K, S], same func(stored, written S) bool) *store[K, S] {
+func newStore[K Key, S any](c raw[K, S], same func(stored, written S) bool) *store[K, S] {
 	s := &store[K, S]{c: c, same: same, flusher: newFlusher(c.Wait), seed: maphash.MakeSeed()}
 	for i := range s.stripes {
 		s.stripes[i].writes = map[K]*write[S]{}
