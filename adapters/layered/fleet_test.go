@@ -135,6 +135,7 @@ func TestGapOfALoader(t *testing.T) {
 		version := 0
 		load := func(context.Context, string) (int, error) { version++; return version, nil }
 		m.want(t, load, 1, "first")
+		time.Sleep(10 * time.Millisecond) // its flight serves until the near cache has settled
 		m.far.cut <- struct{}{}
 		synctest.Wait()
 		m.want(t, load, 1, "from far, in the gap")
