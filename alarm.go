@@ -46,7 +46,7 @@ func (l *Loader[K, V]) readTimedOut(f *flight.Flight[K, ride[K, V]]) {
 	r, _ := f.Peek()
 	l.guard(f, func() {
 		if l.didRead(f, &r, nil, Event{Op: OpCacheGet, Err: errCacheTimeout, Took: l.opts.CacheTimeout}, r.pass) {
-			l.load(f, &r)
+			l.flyOn(f, &r)
 		}
 	})
 }

@@ -57,7 +57,7 @@ func TestAPI(t *testing.T) {
 // constructor shows: errors, fmt and, in adapters, a Loader.
 var (
 	calledByLibraries = []string{"Error", "Unwrap", "String"}
-	calledByLoaders   = []string{"Get", "Set", "Delete", "GetValue", "SetValue", "Settle", "Check", "Far",
+	calledByLoaders   = []string{"Get", "Set", "Delete", "GetValue", "SetValue", "Settle", "Check", "Far", "Prompt",
 		"LeaseLife", "Acquire", "Renew", "Fill", "Release", "Watch", "Listen", "Layers",
 		"GetMany", "SetMany", "DeleteMany", "AcquireMany", "RenewMany", "FillMany", "ReleaseMany"}
 )

@@ -108,6 +108,15 @@ type Far interface {
 	Far() bool
 }
 
+// Prompt is the optional interface of a [Far] cache of which Get, and GetValue, sees
+// to it that it returns when its context's deadline has passed, whatever the store
+// and the way to it do. If Prompt returns true, a Loader reads the cache on the
+// goroutine of a caller whose own context cannot end, which saves waking another
+// one: nobody but the cache then ends a read that hangs.
+type Prompt interface {
+	Prompt() bool
+}
+
 // Settler is the optional interface of a cache that buffers its writes. Settle
 // returns once the last Set of key is applied; [ErrRefused] if the store's own
 // policy then turned it away. The Loader calls it after the waiters were woken.

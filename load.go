@@ -18,7 +18,7 @@ func (l *Loader[K, V]) fly(f *flight.Flight[K, ride[K, V]]) {
 		r, _ := f.Peek()
 		switch {
 		case r.prev == nil:
-			if !l.read(f, &r) {
+			if !l.read(f, &r, f.ValuesLeft) {
 				return
 			}
 		case !f.Advance(phaseRead, phaseQueue, 0):
@@ -42,6 +42,50 @@ func roomFor(never bool) {
 
 //go:noinline
 func fill(room []byte) { clear(room) }
+
+// readHere reads the cache as the leader of a flight, on the goroutine of a caller
+// whose context cannot end. What comes after the read, if that does not help, goes
+// on elsewhere.
+func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]]) {
+	if !l.life.enter() {
+		l.land(f, ride[K, V]{}, ErrClosed)
+		return
+	}
+	defer l.life.leave()
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		err := crash(recover())
+		if r, _ := f.Peek(); r.here { // else it flies on
+			l.land(f, ride[K, V]{}, err)
+		}
+	}()
+	r, _ := f.Peek()
+	if l.read(f, &r, f.Values) {
+		l.flyOn(f, &r)
+	}
+	returned = true
+}
+
+// flyOn loads for a flight that has read the cache: on a goroutine of its own, if
+// that was done on a caller's.
+func (l *Loader[K, V]) flyOn(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
+	if !r.here {
+		l.load(f, r)
+		return
+	}
+	r.here = false
+	f.Update(func(now *ride[K, V]) { now.here = false })
+	f.See()
+	l.life.again()
+	go func() {
+		roomFor(f == nil)
+		defer l.life.leave()
+		l.guard(f, func() { l.load(f, r) })
+	}()
+}
 
 // guard runs a part of a flight's life and lands the flight if user code other
 // than the load, which has a guard of its own, panics or ends the goroutine.
@@ -76,8 +120,9 @@ func (l *Loader[K, V]) ended(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 
 // read reads the cache inside the flight: for a far cache the one read that
 // its callers share, for a near one the second look, which finds what another
-// flight stored after the caller had looked. It reports whether to load.
-func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (load bool) {
+// flight stored after the caller had looked. The cache is given a context that
+// within makes.
+func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V], within func(deadline int64) *flight.CallContext) (load bool) {
 	p := l.rest.allows()
 	if p == refused {
 		return f.Advance(phaseRead, phaseQueue, 0) && l.decide(f, r, nil, errResting)
@@ -86,7 +131,7 @@ func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (loa
 		f.Update(func(r *ride[K, V]) { r.pass = p }) // for the alarm
 	}
 	read := Event{Op: OpCacheGet, Err: errExited} // unless the cache returns
-	ctx := f.Values(flight.After(f.Started(), l.opts.CacheTimeout))
+	ctx := within(flight.After(f.Started(), l.opts.CacheTimeout))
 	returned := false
 	defer func() {
 		if returned {
@@ -94,7 +139,7 @@ func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (loa
 		}
 		ctx.End() // the cache ends this goroutine
 		if l.didRead(f, r, nil, read, p) {
-			l.load(f, r)
+			l.flyOn(f, r)
 		}
 	}()
 	var e *Entry[V]

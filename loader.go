@@ -33,6 +33,7 @@ type Loader[K comparable, V any] struct {
 	settler Settler[K]       // nil if cache buffers nothing
 	glancer Glancer[K, V]    // nil if calls use Get of front
 	far     bool
+	prompt  bool // a caller that cannot be called off may read back by itself
 	layered bool
 
 	leaser    Leaser[K, V] // nil if cache gives no leases
@@ -106,6 +107,9 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	}
 	if g, ok := l.front.(Glancer[K, V]); ok && opts.EarlyExpiry <= 1 {
 		l.glancer = g
+	}
+	if p, ok := l.back.(Prompt); ok && l.far {
+		l.prompt = p.Prompt()
 	}
 	l.cacheMany, _ = l.cache.(BatchCache[K, V])
 	l.frontMany, _ = l.front.(BatchCache[K, V])

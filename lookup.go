@@ -243,16 +243,22 @@ func (r *Result[V]) absence(e *Entry[V]) error {
 func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
 	start := ride[K, V]{load: load}
 	held := start.lentBy(l.slots.held(ctx))
+	start.here = l.prompt && ctx.Done() == nil && !flight.Nested(ctx)
 	for patient := false; ; {
 		if ctx.Err() != nil {
 			return Result[V]{waited: true}, context.Cause(ctx)
 		}
-		f, role, served := l.table.Join(ctx, s, key, start, false, true)
+		f, role, served := l.table.Join(ctx, s, key, start, false, !start.here)
 		if role == flight.Served {
 			return l.served(served)
 		}
-		l.board(ctx, f, role, held)
-		if r, err, ok := l.await(ctx, f, role, &patient); ok {
+		here := start.here && role == flight.Leader
+		if here {
+			l.readHere(f)
+		} else {
+			l.board(ctx, f, role, held)
+		}
+		if r, err, ok := l.await(ctx, f, role, here, &patient); ok {
 			return r, err
 		}
 	}
@@ -266,19 +272,26 @@ func (l *Loader[K, V]) served(by ride[K, V]) (Result[V], error) {
 }
 
 // await waits for a flight that the caller has joined or started. It returns false
-// if the caller must join again: the flight has nothing to give.
-func (l *Loader[K, V]) await(ctx context.Context, f *flight.Flight[K, ride[K, V]], role flight.Role, patient *bool) (Result[V], error, bool) {
+// if the caller must join again: the flight has nothing to give. A leader who has
+// read here may find that it landed.
+func (l *Loader[K, V]) await(ctx context.Context, f *flight.Flight[K, ride[K, V]], role flight.Role, here bool, patient *bool) (Result[V], error, bool) {
 	var soft <-chan struct{}
 	if l.opts.SoftTimeout > 0 && !*patient {
 		f.Update(func(r *ride[K, V]) { soft = r.early() })
 	}
-	ended := f.Wait(ctx, role, soft)
+	ended := flight.Landed
+	if !here || f.Await() {
+		ended = f.Wait(ctx, role, soft)
+	}
 	switch {
 	case ended == flight.Landed:
 		if o, _ := f.Outcome(); role == flight.Queued || o.again {
 			return Result[V]{}, nil, false
 		}
 		r, err := l.landed(f, role)
+		if here {
+			f.Spare()
+		}
 		return r, err, true
 	case ended == flight.Recursive:
 		return Result[V]{waited: true}, ErrRecursiveLoad, true

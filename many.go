@@ -319,7 +319,7 @@ func (q *query[K, V]) await(joined []waiting[K, V]) (again []waiting[K, V]) {
 		if ctx.Err() != nil && w.f.Landed() { // what is there is given
 			ctx = context.WithoutCancel(ctx)
 		}
-		if r, err, ok := q.l.await(ctx, w.f, w.role, &w.patient); ok {
+		if r, err, ok := q.l.await(ctx, w.f, w.role, false, &w.patient); ok {
 			q.answer(w.key, r, err)
 		} else {
 			again = append(again, w)

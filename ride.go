@@ -22,6 +22,7 @@ type ride[K comparable, V any] struct {
 
 	insist bool // Refresh wants a load, whatever the cache holds
 	blind  bool // it could not read
+	here   bool // its leader reads, on the caller's goroutine
 	softer bool // soft was closed
 	urgent bool // a load waits for it
 	pass   pass // of the call of the cache that is under way

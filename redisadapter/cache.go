@@ -20,11 +20,14 @@ import (
 type Cache[K comparable, V any] struct {
 	server   server[K]
 	envelope bytestore.Envelope[V]
+	lane     lane
+	prompt   prompt
 }
 
 var (
 	_ corral.Cache[string, any]  = (*Cache[string, any])(nil)
 	_ corral.Far                 = (*Cache[string, any])(nil)
+	_ corral.Prompt              = (*Cache[string, any])(nil)
 	_ corral.Checker             = (*Cache[string, any])(nil)
 	_ corral.Listener[string]    = (*Cache[string, any])(nil)
 	_ corral.Leaser[string, any] = (*Cache[string, any])(nil)
@@ -52,6 +55,8 @@ func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) 
 		envelope: bytestore.Envelope[V]{Codec: opts.codec(), MaxValueBytes: opts.bound()},
 	}
 	c.server.init()
+	c.lane.off = opts.NoPipeline
+	c.prompt.client, _ = client.(*redis.Client)
 	return c
 }
 
@@ -64,17 +69,32 @@ func (c *Cache[K, V]) Check() error { return c.server.fault }
 // Far returns true: a call is a round trip.
 func (c *Cache[K, V]) Far() bool { return true }
 
+// Prompt returns true if the client is a *redis.Client: the waits of a GET are then
+// bounded by the client itself.
+func (c *Cache[K, V]) Prompt() bool { return c.server.one }
+
 // Get returns the entry of key, nil if there is none. The error is
 // [corral.ErrUndecodable] for what is no entry of key, else the client's or the
 // server's.
+//
+// Through a *redis.Client, calls that come while others are under way share a round
+// trip: their GETs wait until one of those has returned, a millisecond at the most,
+// and go as one pipeline. See Options.NoPipeline.
 func (c *Cache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
-	return on(ctx, &c.server, key, c.get)
+	if ends, t, ok := c.prompt.within(ctx, c.server.timer); ok {
+		p, err := c.server.place(key)
+		if err != nil {
+			return nil, err
+		}
+		return c.get(ends, t, p)
+	}
+	return on(ctx, &c.server, key, func(ctx context.Context, p place) (*corral.Entry[V], error) {
+		return c.get(ctx, c.server.timer, p)
+	})
 }
 
-func (c *Cache[K, V]) get(ctx context.Context, p place) (*corral.Entry[V], error) {
-	data, err := run(ctx, c.server.timer, false, func(r redis.Cmdable) *redis.StringCmd {
-		return r.Get(ctx, p.name)
-	}).Bytes()
+func (c *Cache[K, V]) get(ctx context.Context, t timer, p place) (*corral.Entry[V], error) {
+	data, err := c.read(ctx, t, p).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}
@@ -82,6 +102,16 @@ func (c *Cache[K, V]) get(ctx context.Context, p place) (*corral.Entry[V], error
 		return nil, failed("GET", err)
 	}
 	return c.open(p, data)
+}
+
+// read sends the GET: with others where all are for one server.
+func (c *Cache[K, V]) read(ctx context.Context, t timer, p place) *redis.StringCmd {
+	if !c.server.one {
+		return run(ctx, t, false, func(r redis.Cmdable) *redis.StringCmd { return r.Get(ctx, p.name) })
+	}
+	cmd := c.lane.get(ctx, t, p.name)
+	c.prompt.note(replied(cmd.Err()))
+	return cmd
 }
 
 // open returns the entry that data holds.
@@ -94,10 +124,13 @@ func (c *Cache[K, V]) open(p place, data []byte) (*corral.Entry[V], error) {
 }
 
 // versionOf tells an entry's bytes from those of another: when it was loaded,
-// the lower half, and the checksum. Scripts read it in the same places.
-func versionOf(data []byte) uint64 {
-	return uint64(binary.BigEndian.Uint32(data[12:]))<<32 | uint64(binary.BigEndian.Uint32(data[60:]))
-}
+// the lower half, and the checksum. Scripts read it in the same place.
+func versionOf(data []byte) uint64 { return binary.BigEndian.Uint64(data[versionAt:]) }
+
+const (
+	versionAt  = 8
+	versionEnd = 16
+)
 
 // Set stores e for what is left of its Keep, and ends the lease of key: what is
 // being loaded for it anywhere is older. If nothing is left, or the error is

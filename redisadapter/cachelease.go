@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -63,8 +62,7 @@ const acquireTries = 4
 // seenAs returns by what the script knows data again, which may be shorter than
 // an entry.
 func seenAs(data []byte) []byte {
-	cut := func(from, to int) []byte { return data[min(from, len(data)):min(to, len(data))] }
-	return slices.Concat(cut(12, 16), cut(60, 64))
+	return data[min(versionAt, len(data)):min(versionEnd, len(data))]
 }
 
 // seenVersion returns the version of e as the script takes it.

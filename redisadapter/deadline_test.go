@@ -121,7 +121,7 @@ func TestAPoolOfOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wire := redistest.NewWire(redistest.Mini(t))
 		client := redistest.ClientWith(t, &redis.Options{Dialer: wire.Dial, MaxRetries: -1, PoolSize: 1})
-		c := users(client)
+		c := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users", NoPipeline: true})
 		must(t, c.Set(t.Context(), 42, fresh(User{Name: "Ann"})))
 		dials := wire.Dials.Load()
 		wire.Delay(time.Millisecond)

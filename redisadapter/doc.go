@@ -10,7 +10,8 @@
 //
 // # Cost
 //
-// A hit is one GET; of a Plain cache, PTTL and GET in one round trip. A miss that
+// A hit is one GET, which may share its round trip with those of other callers
+// ([Cache.Get]); of a Plain cache, PTTL and GET in one round trip. A miss that
 // loads is three round trips: the GET, Acquire, and Fill. Set, Delete and all calls
 // about a lease are one script each, sent by its digest, and whole to a server that
 // does not know it. No key is ever written without a life.

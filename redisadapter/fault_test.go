@@ -119,8 +119,8 @@ func TestOddRepliesAreErrors(t *testing.T) {
 		"+Ann\r\n",
 		redistest.Bulk("Ann"),
 		redistest.Bulk(""),
-		redistest.Bulk("\xC7CRL"),
-		redistest.Bulk("\xC7CRL\x01" + text(59)),
+		redistest.Bulk("\xC7"),
+		redistest.Bulk("\xC7\x01" + text(59)),
 		redistest.Bulk("hunter2"),
 	} {
 		t.Run(fmt.Sprintf("%.20q", reply), func(t *testing.T) {

@@ -49,6 +49,13 @@ type Options[K comparable, V any] struct {
 	// the announcement to other processes' near caches.
 	NoLease bool
 
+	// NoPipeline has each GET of a *redis.Client go by itself, also while others are
+	// under way. By default those that come then go together ([Cache.Get]), and each
+	// waits for the whole of its pipeline's answers. Values of more than 32 KiB on
+	// average go alone in any case; where few are large among many small ones, the
+	// small ones may be better off without. A [PlainCache] has no such pipelines.
+	NoPipeline bool
+
 	// ParseKey is Key backwards, for announcements, which carry text. Only near
 	// caches need it ([Cache.Listen]), and it may be nil where Key is.
 	ParseKey func(string) (K, error)

@@ -52,3 +52,12 @@ func silent(cmd redis.Cmder) bool {
 		return false
 	}
 }
+
+// replied reports whether err, of a command, is the server's reply to it, or none.
+func replied(err error) bool {
+	if err == nil {
+		return true
+	}
+	reply := redis.Error(nil)
+	return errors.As(err, &reply)
+}

@@ -102,7 +102,7 @@ func TestSetOfWhatIsNotStoredRemovesWhatStood(t *testing.T) {
 			"no keep":       {Value: "v", LoadedAt: time.Now()},
 			"negative keep": {Value: "v", LoadedAt: time.Now(), Keep: math.MinInt64},
 			"over":          {Value: "v", LoadedAt: time.Now().Add(-time.Hour), Keep: time.Hour},
-			"too large":     fresh(strings.Repeat("v", 50)),
+			"too large":     fresh(strings.Repeat("v", 100)),
 		} {
 			must(t, c.Set(t.Context(), 1, fresh("old")))
 			err := c.Set(t.Context(), 1, e)

@@ -18,7 +18,7 @@ type (
 )
 
 func TestCodecsGiveBackWhatTheyGot(t *testing.T) {
-	roundTrip(t, bytestore.DefaultCodec[string](), "", "a", "\xff\xfe", "\x00", `"quoted"`, "\xC7CRL\x01", "*")
+	roundTrip(t, bytestore.DefaultCodec[string](), "", "a", "\xff\xfe", "\x00", `"quoted"`, "\xC7\x01", "*")
 	roundTrip(t, bytestore.DefaultCodec[name](), "", "ann\xff")
 	roundTrip(t, bytestore.DefaultCodec[[]byte](), []byte{}, []byte{0, 255}, []byte("null"))
 	roundTrip(t, bytestore.DefaultCodec[blob](), blob{1})
@@ -88,7 +88,7 @@ func TestContract_C5_ACodecThatPanicsIsAnError(t *testing.T) {
 		decode: func() (int, error) { panic("secret") },
 	}}
 	data := seal(t, entry(1))
-	data = repaired(with(data, 6, 0)) // a codec without a number
+	data = repaired(with(data, 3, 0)) // a codec without a number
 	_, sealing := envelope.Seal(key, entry(1), at)
 	_, opening := envelope.Open(key, data, at)
 	for call, err := range map[string]error{"Seal": sealing, "Open": opening} {
@@ -177,7 +177,7 @@ func TestCodecsAreToldApart(t *testing.T) {
 func TestPeers_P17_NoValueIsASentinel(t *testing.T) {
 	absent := entry("")
 	absent.Absent = true
-	for _, v := range []string{"", "*", "null", "nil", string(seal(t, absent)), "\xC7CRL"} {
+	for _, v := range []string{"", "*", "null", "nil", string(seal(t, absent)), "\xC7"} {
 		back, err := bytestore.Envelope[string]{}.Open(key, seal(t, entry(v)), at)
 		if err != nil || back.Absent || back.Value != v {
 			t.Errorf("%q came back as %+v, %v", v, back, err)

@@ -26,21 +26,23 @@
 // [Envelope] is the format, for adapters of stores that need more than a Store
 // can say. Its bytes, version 1, numbers big-endian:
 //
-//	 0  4  magic: C7 43 52 4C, which no UTF-8 text begins with
-//	 4  1  version: 1
-//	 5  1  flags: 1 absent, 2 compressed (reserved), 4 age unknown: the next time
-//	       is when the entry was stored; the others are zero
-//	 6  1  codec: see Identified
-//	 7  1  zero
-//	 8  8  when the value was loaded: nanoseconds since 1970 on the store's
+//	 0  1  magic: C7. With the version after it no UTF-8 text begins so.
+//	 1  1  version: 1
+//	 2  1  flags: 1 absent, 2 compressed (reserved), 4 age unknown: the next time
+//	       is when the entry was stored; 8 and 16 the unit of TTL, 32 and 64 that
+//	       of Keep less TTL: 0 ns, 1 µs, 2 ms, 3 s; 128 is zero
+//	 3  1  codec: see Identified
+//	 4  8  when the value was loaded: nanoseconds since 1970 on the store's
 //	       clock, 0 if unknown
-//	16  8  how long the load took, in nanoseconds
-//	24  8  TTL in nanoseconds
-//	32  8  Keep in nanoseconds
-//	40 16  the first half of the key's SHA-256
-//	56  4  length of the payload
-//	60  4  CRC-32C of bytes 0 to 59 and the payload
-//	64     the payload: what the codec wrote; nothing if absent
+//	12  4  CRC-32C of bytes 0 to 11, and of all from 16 to the end
+//	16 12  the first 12 bytes of the key's SHA-256
+//	28     three numbers, each as varint: how long the load took, in nanoseconds;
+//	       TTL; Keep less TTL
+//	       the payload: what the codec wrote; nothing if absent
+//
+// A varint has seven bits in each byte, the lowest first, and the highest bit set
+// in all but its last. So the header has 31 bytes at the least; of a load of 200 ms,
+// a TTL of an hour and a Keep of two it has 36, and 40 if the TTL has jitter.
 //
 // A later release reads what an earlier one wrote. A release that reads a
 // version it does not know takes it for a miss, so that versions can be rolled

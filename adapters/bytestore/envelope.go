@@ -55,7 +55,7 @@ func (s Envelope[V]) Seal(key string, e *corral.Entry[V], now Instant) ([]byte, 
 	if !e.Absent {
 		h.codec = idOf(codec)
 	}
-	data := h.append(make([]byte, 0, headerSize+192))
+	data := h.append(make([]byte, 0, longestHeader+192))
 	if !e.Absent {
 		var err error
 		if data, err = stored.Append(codec, data, e.Value); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func seal[V any](t testing.TB, e *corral.Entry[V]) []byte {
 // The bytes of a release are what the next one has to read.
 func TestGolden(t *testing.T) {
 	t.Run("json", func(t *testing.T) { golden(t, "v1-json.bin", entry(User{Name: "Ann <ann@example.org>"})) })
-	t.Run("string", func(t *testing.T) { golden(t, "v1-string.bin", entry("a\xff\x00\xC7CRL")) })
+	t.Run("string", func(t *testing.T) { golden(t, "v1-string.bin", entry("a\xff\x00\xC7\x01")) })
 	t.Run("bytes", func(t *testing.T) { golden(t, "v1-bytes.bin", entry([]byte{0, 1, 254, 255})) })
 	t.Run("empty", func(t *testing.T) { golden(t, "v1-empty.bin", entry("")) })
 	absent := entry("")
@@ -133,9 +134,8 @@ func wantUndecodable(t *testing.T, data []byte) string {
 }
 
 func TestContract_A4_TheErrorSaysWhy(t *testing.T) {
+	const payload = `{"Name":"Ann"}`
 	sealed := seal(t, entry(User{Name: "Ann"}))
-	absent := entry(User{})
-	absent.Absent = true
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -143,21 +143,22 @@ func TestContract_A4_TheErrorSaysWhy(t *testing.T) {
 	}{
 		{"nothing", nil, "not written by this library"},
 		{"plain JSON", []byte(`{"Name":"Ann"}`), "not written by this library"},
-		{"only the magic", sealed[:4], "truncated"},
-		{"half a header", sealed[:40], "truncated"},
-		{"half a payload", sealed[:len(sealed)-1], "truncated"},
-		{"a tail", append(bytes.Clone(sealed), 0), "longer than it says"},
-		{"the next version", with(sealed, 4, 2), "unknown version"},
-		{"the next version, shorter", with(sealed, 4, 2)[:5], "unknown version"},
+		{"only the magic", sealed[:1], "truncated"},
+		{"half a header", sealed[:20], "truncated"},
+		{"half a payload", sealed[:len(sealed)-1], "checksum"},
+		{"a tail", append(bytes.Clone(sealed), 0), "checksum"},
+		{"the next version", with(sealed, 1, 2), "unknown version"},
+		{"the next version, shorter", with(sealed, 1, 2)[:2], "unknown version"},
 		{"a damaged payload", with(sealed, len(sealed)-1, 'x'), "checksum"},
-		{"compressed", repaired(with(sealed, 5, 2)), "unknown flags"},
-		{"a flag of later", repaired(with(sealed, 5, 8)), "unknown flags"},
-		{"a reserved byte", repaired(with(sealed, 7, 1)), "unknown flags"},
-		{"absent with a payload", repaired(with(sealed, 5, 1)), "longer than it says"},
-		{"another codec", repaired(with(sealed, 6, 3)), "another codec"},
-		{"garbage under the codec", repaired(with(sealed, 64, '!')), "the codec refused it (*json.SyntaxError)"},
+		{"compressed", repaired(with(sealed, 2, sealed[2]|2)), "unknown flags"},
+		{"a flag of later", repaired(with(sealed, 2, sealed[2]|128)), "unknown flags"},
+		{"absent with a payload", repaired(with(sealed, 2, sealed[2]|1)), "absent, with a value"},
+		{"another codec", repaired(with(sealed, 3, 3)), "another codec"},
+		{"times without end", repaired(append(bytes.Clone(sealed[:28]), bytes.Repeat([]byte{0xFF}, 40)...)), "truncated"},
+		{"half the times", repaired(append(bytes.Clone(sealed[:28]), 1, 1, 0x80)), "truncated"},
+		{"garbage under the codec", repaired(with(sealed, len(sealed)-len(payload), '!')), "the codec refused it (*json.SyntaxError)"},
 		{"a tail under the codec", repaired(append(bytes.Clone(sealed), "{}"...)), "the codec refused it (*json.SyntaxError)"},
-		{"no payload", repaired(sealed[:64]), "the codec refused it (*json.SyntaxError)"},
+		{"no payload", repaired(sealed[:len(sealed)-len(payload)]), "the codec refused it (*json.SyntaxError)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if text := wantUndecodable(t, c.data); !strings.Contains(text, c.want) {
@@ -206,6 +207,27 @@ func TestContract_F10_TimesAreExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantSame(t, back, e)
+	}
+}
+
+// What an entry costs beside its value: 40 bytes at the most as a rule.
+func TestHeaderSizes(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		loadTime, ttl, keep time.Duration
+		want                int
+	}{
+		{"nothing", 0, 0, 0, 31},
+		{"whole seconds", 200 * time.Millisecond, time.Hour, 2 * time.Hour, 28 + 4 + 2 + 2},
+		{"milliseconds", 200 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second, 28 + 4 + 2 + 2},
+		{"an hour with jitter", 200 * time.Millisecond, time.Hour - 1, 2*time.Hour - 1, 40},
+		{"a slow load, a day with jitter", 10 * time.Second, 24*time.Hour - 1, 48*time.Hour - 1, 28 + 5 + 7 + 3},
+		{"no end", math.MaxInt64, 1, math.MaxInt64, 28 + 9 + 1 + 9},
+	} {
+		e := &corral.Entry[string]{LoadedAt: at.Local, LoadTime: c.loadTime, TTL: c.ttl, Keep: c.keep}
+		if n := len(seal(t, e)); n != c.want {
+			t.Errorf("%s: %d bytes, want %d", c.name, n, c.want)
+		}
 	}
 }
 
@@ -282,12 +304,13 @@ func TestOpenEndsAnEntryAtKeep(t *testing.T) {
 }
 
 func TestSealBounds(t *testing.T) {
-	envelope := bytestore.Envelope[string]{MaxValueBytes: 70}
+	most := len(seal(t, entry("123456")))
+	envelope := bytestore.Envelope[string]{MaxValueBytes: most}
 	if _, err := envelope.Seal(key, entry("123456"), at); err != nil {
 		t.Errorf("at the bound: %v", err)
 	}
 	_, err := envelope.Seal(key, entry("1234567"), at)
-	if !errors.Is(err, corral.ErrRefused) || !strings.Contains(err.Error(), "71 bytes, MaxValueBytes is 70") {
+	if !errors.Is(err, corral.ErrRefused) || !strings.Contains(err.Error(), fmt.Sprintf("%d bytes, MaxValueBytes is %d", most+1, most)) {
 		t.Errorf("above the bound: %v", err)
 	}
 	if _, err := (bytestore.Envelope[string]{}).Seal(key, nil, at); err == nil {

@@ -114,7 +114,7 @@ func ExampleEnvelope_Seal() {
 	e := &corral.Entry[User]{Value: User{Name: "Ann"}, LoadedAt: now, TTL: time.Minute, Keep: time.Hour}
 	data, err := envelope.Seal("users/42", e, clock)
 	fmt.Println(len(data), err)
-	// Output: 78 <nil>
+	// Output: 46 <nil>
 }
 
 // What was stored under one key is not read under another.

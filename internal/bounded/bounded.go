@@ -22,9 +22,9 @@ type guardKey struct{}
 // a context ends in the middle of a call is given [context.WithoutCancel] of it
 // by fn.
 //
-// Where nothing can end the wait, because ctx never ends or because a Do further
-// up the stack watches the same Done channel, fn runs on the caller's
-// goroutine: nested guards cost one goroutine together. A context with a
+// Where nothing can end the wait, because ctx never ends, because a Do further
+// up the stack watches the same Done channel, or because ctx is [Left], fn runs on
+// the caller's goroutine: nested guards cost one goroutine together. A context with a
 // deadline of its own in between has another channel and is watched anew.
 func Do[T any](ctx context.Context, fn func(context.Context) (T, error)) (T, error) {
 	return DoThen(ctx, fn, func() {})
@@ -39,11 +39,11 @@ func DoThen[T any](ctx context.Context, fn func(context.Context) (T, error), the
 		var zero T
 		return zero, context.Cause(ctx)
 	}
-	done := ctx.Done()
-	if done == nil || ctx.Value(guardKey{}) == done {
+	if watched(ctx) {
 		defer then()
 		return protect(ctx, fn)
 	}
+	done := ctx.Done()
 	// Room for one, so that a call that was left behind can end.
 	landed := make(chan result[T], 1)
 	go func() {
@@ -59,6 +59,20 @@ func DoThen[T any](ctx context.Context, fn func(context.Context) (T, error), the
 		var zero T
 		return zero, context.Cause(ctx)
 	}
+}
+
+// Left is a context of who leaves a call by itself when the context ends.
+type Left interface{ Left() bool }
+
+// watched reports whether nothing can end the wait for a call that gets ctx, or
+// somebody up the stack does. To ask a [Left] that first spares it to make its
+// Done channel, which costs as much as the rest of a call of a cache.
+func watched(ctx context.Context) bool {
+	if l, ok := ctx.(Left); ok && l.Left() {
+		return true
+	}
+	done := ctx.Done()
+	return done == nil || ctx.Value(guardKey{}) == done
 }
 
 type result[T any] struct {

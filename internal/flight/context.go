@@ -49,6 +49,21 @@ func (c *LoadContext) Value(key any) any {
 type CallContext struct {
 	Context
 	node *node
+	left bool
+}
+
+// Left reports whether whoever made the call leaves it when the context ends: what
+// makes calls end in time need not see to it again.
+func (c *CallContext) Left() bool { return c.left }
+
+// Timed returns how much time is left for a call that nothing but the deadline
+// ends, and that nobody leaves before; ok is false for any other.
+func (c *CallContext) Timed() (left time.Duration, ok bool) {
+	at := c.end()
+	if c.left || at == 0 || at == never || c.values.Done() != nil {
+		return 0, false
+	}
+	return time.Duration(at - Now()), true
 }
 
 // Value returns the caller's value for key.

@@ -34,7 +34,7 @@ func Together[K comparable, V any](ctx context.Context, flights []*Flight[K, V])
 // Values returns a context with the values of the crew's and an end of its own, 0
 // being none, for a call made for all of its flights.
 func (c *Crew) Values(deadline int64) *CallContext {
-	return &CallContext{Context{deadline: deadline, values: c.values}, &c.node}
+	return &CallContext{Context: Context{deadline: deadline, values: c.values}, node: &c.node}
 }
 
 // HookValues returns a context with the values of the flight's, for a call that
@@ -49,7 +49,7 @@ func (f *Flight[K, V]) HookValues() context.Context {
 			break
 		}
 	}
-	return &CallContext{Context{values: f.ctx.values}, at}
+	return &CallContext{Context: Context{values: f.ctx.values}, node: at}
 }
 
 // Late reports whether the context has outlived its deadline.

@@ -61,11 +61,37 @@ func (f *Flight[K, V]) Values(deadline int64) *CallContext {
 	return c
 }
 
+// ValuesLeft is Values for a call on a goroutine that nobody waits for: when its
+// time is over an alarm goes on without it.
+func (f *Flight[K, V]) ValuesLeft(deadline int64) *CallContext {
+	c := f.Values(deadline)
+	c.left = true
+	return c
+}
+
 // Deadline returns when the flight's context ends, as [Now] counts; 0 is never.
 func (f *Flight[K, V]) Deadline() int64 { return f.ctx.end() }
 
 // Outcome returns what the flight came to; only for who saw it woken.
 func (f *Flight[K, V]) Outcome() (V, error) { return f.value, f.err }
+
+// Await reports whether the flight is still to be woken, and prepares to Wait for
+// it: a leader that joined without wait then must.
+func (f *Flight[K, V]) Await() bool {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	if !f.woken && f.done == nil {
+		f.done = make(chan struct{})
+	}
+	return !f.woken
+}
+
+// See says that others than the leader will have a pointer to the flight.
+func (f *Flight[K, V]) See() {
+	f.shard.mu.Lock()
+	f.seen = true
+	f.shard.mu.Unlock()
+}
 
 // Landed reports whether the flight was woken.
 func (f *Flight[K, V]) Landed() bool {

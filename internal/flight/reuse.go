@@ -44,6 +44,15 @@ func (f *Flight[K, V]) Collect(role Role) (v V, shared bool, err error) {
 	return v, shared, err
 }
 
+// Spare gives up a flight that its leader has landed, and who else has a pointer to
+// it was said by See. The leader must not use it after.
+func (f *Flight[K, V]) Spare() {
+	s := f.shard
+	s.mu.Lock()
+	f.reuseLocked()
+	s.mu.Unlock()
+}
+
 // reuseLocked keeps the memory of a flight that only the caller knows.
 func (f *Flight[K, V]) reuseLocked() {
 	if f.shared || f.seen || f.shard.spare != nil {

@@ -6,8 +6,7 @@ local deletes = ARGV[5] == '0'
 -- may differ, as the estimate of the server's clock does, and with it the checksum.
 local function same(a, b)
 	if not a or #a ~= #b then return false end
-	return a == b or a:sub(1, 4) == '\199CRL' and a:sub(1, 8) == b:sub(1, 8) and
-		a:sub(17, 60) == b:sub(17, 60) and a:sub(65) == b:sub(65)
+	return a == b or a:sub(1, 2) == '\199\1' and a:sub(1, 4) == b:sub(1, 4) and a:sub(17) == b:sub(17)
 end
 
 if not has(ARGV[2]) then

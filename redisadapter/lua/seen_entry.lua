@@ -2,6 +2,6 @@
 -- header's time of the load, its lower half, and the checksum.
 local function changed()
 	if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return false end
-	local version = redis.call('GETRANGE', KEYS[1], 12, 15) .. redis.call('GETRANGE', KEYS[1], 60, 63)
+	local version = redis.call('GETRANGE', KEYS[1], 8, 15)
 	return version ~= ARGV[5] and reply('changed', 0, redis.call('GET', KEYS[1]))
 end
