@@ -83,7 +83,7 @@ func ExampleCache_Set() {
 	users := redisadapter.New(client, redisadapter.Options[int, User]{Prefix: "users", MaxValueBytes: 1000})
 	large := &corral.Entry[User]{Value: User{Name: fmt.Sprintf("%1000s", "Ann")}, LoadedAt: time.Now(), Keep: time.Hour}
 	fmt.Println(users.Set(ctx, 42, large))
-	// Output: corral: the cache refused the entry: 1075 bytes, MaxValueBytes is 1000
+	// Output: corral: the cache refused the entry: 1043 bytes, MaxValueBytes is 1000
 }
 
 func ExampleCache_Delete() {

@@ -52,7 +52,7 @@ func TestServer_Fault_TruncatedAndForeignPayloads(t *testing.T) {
 	for what, change := range map[string]func(data string) string{
 		"empty":              func(string) string { return "" },
 		"half a header":      func(data string) string { return data[:20] },
-		"a header":           func(data string) string { return data[:34] },
+		"a header":           func(data string) string { return data[:30] },
 		"all but one":        func(data string) string { return data[:len(data)-1] },
 		"one more":           func(data string) string { return data + "0" },
 		"a bit":              func(data string) string { return data[:30] + string(data[30]^1) + data[31:] },
