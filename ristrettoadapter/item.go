@@ -1,11 +1,11 @@
 package ristrettoadapter
 
 import (
-	"math"
 	"reflect"
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/stored"
 	"github.com/dgraph-io/ristretto/v2"
 )
 
@@ -28,7 +28,7 @@ func ItemOf[V any](e *corral.Entry[V]) Item[V] {
 	if e == nil {
 		return Item[V]{}
 	}
-	it := Item[V]{quiet: quietUntil(e), entry: e}
+	it := Item[V]{quiet: stored.QuietUntil(e, now()), entry: e}
 	if reflect.TypeFor[V]().Kind() == reflect.Pointer {
 		it.value = e.Value
 	}
@@ -55,16 +55,3 @@ func (c itemCache[K, V]) SetWithTTL(key K, e *corral.Entry[V], cost int64, ttl t
 var epoch = time.Now()
 
 func now() int64 { return int64(time.Since(epoch)) }
-
-// quietUntil returns when e ceases to be quiet.
-func quietUntil[V any](e *corral.Entry[V]) int64 {
-	quiet := e.Quiet()
-	if quiet <= 0 {
-		return math.MinInt64
-	}
-	left, at := int64(quiet-time.Since(e.LoadedAt)), now()
-	if left > 0 && at > math.MaxInt64-left {
-		return math.MaxInt64
-	}
-	return at + left
-}

@@ -25,11 +25,19 @@ var errNilEntry = errors.New("memadapter: the entry is nil")
 // entries that lived then, or 1024 more than lived then. That one call visits
 // every entry; others go on meanwhile.
 type Cache[K comparable, V any] struct {
-	store store[K, *corral.Entry[V]]
+	store store[K, held[V]]
+}
+
+// held is an entry, and until when it is quiet: Glance reads the clock once for
+// both its ends, and the Loader not at all.
+type held[V any] struct {
+	entry *corral.Entry[V]
+	quiet int64
 }
 
 var (
 	_ corral.Cache[string, any]      = (*Cache[string, any])(nil)
+	_ corral.Glancer[string, any]    = (*Cache[string, any])(nil)
 	_ corral.PlainCache[string, any] = (*PlainCache[string, any])(nil)
 )
 
@@ -38,8 +46,21 @@ func New[K comparable, V any]() *Cache[K, V] { return new(Cache[K, V]) }
 
 // Get returns the very entry that was set, or nil. The error is always nil.
 func (c *Cache[K, V]) Get(_ context.Context, key K) (*corral.Entry[V], error) {
-	e, _, _ := c.store.get(key)
-	return e, nil
+	h, _, _ := c.store.get(key)
+	return h.entry, nil
+}
+
+// Glance is Get that also says whether the entry is quiet. The error is always nil.
+func (c *Cache[K, V]) Glance(_ context.Context, key K) (corral.Glance[V], error) {
+	it := c.store.find(key)
+	if it == nil {
+		return corral.Glance[V]{}, nil
+	}
+	at := now()
+	if at >= it.end && it.end != noEnd {
+		return corral.Glance[V]{}, nil
+	}
+	return corral.Glance[V]{Entry: it.value.entry, Quiet: at < it.value.quiet}, nil
 }
 
 // Set keeps e until Keep after its LoadedAt, or, if its age is unknown, Keep
@@ -49,7 +70,7 @@ func (c *Cache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error {
 	if e == nil {
 		return errNilEntry
 	}
-	c.store.set(key, e, stored.Left(e, time.Now()))
+	c.store.set(key, held[V]{e, stored.QuietUntil(e, now())}, stored.Left(e, time.Now()))
 	return nil
 }
 

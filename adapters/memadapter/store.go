@@ -41,12 +41,11 @@ type store[K comparable, T any] struct {
 
 // get returns the value of key and what is left of its life, -1 for no end.
 func (s *store[K, T]) get(key K) (value T, life time.Duration, ok bool) {
-	found, ok := s.items.Load(key)
-	if !ok {
+	it := s.find(key)
+	switch {
+	case it == nil:
 		return value, 0, false
-	}
-	it := found.(*item[T])
-	if it.end == noEnd {
+	case it.end == noEnd:
 		return it.value, -1, true
 	}
 	life = time.Duration(it.end - now())
@@ -54,6 +53,14 @@ func (s *store[K, T]) get(key K) (value T, life time.Duration, ok bool) {
 		return value, 0, false
 	}
 	return it.value, life, true
+}
+
+// find returns the item of key, whether its time is over or not; nil for none.
+func (s *store[K, T]) find(key K) *item[T] {
+	if found, ok := s.items.Load(key); ok {
+		return found.(*item[T])
+	}
+	return nil
 }
 
 // set keeps value for life. Without any, an older value must not stay either.

@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"math"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -16,4 +17,19 @@ func Left[V any](e *corral.Entry[V], now time.Time) time.Duration {
 	}
 	age := max(now.Sub(e.LoadedAt), 0)
 	return max(max(e.Keep, 0)-age, 0)
+}
+
+// QuietUntil returns when e ceases to be quiet (see [corral.Entry.Quiet]), on a
+// monotonic clock of nanoseconds that shows now. For an entry that is not quiet at
+// all that is before any time.
+func QuietUntil[V any](e *corral.Entry[V], now int64) int64 {
+	quiet := e.Quiet()
+	if quiet <= 0 {
+		return math.MinInt64
+	}
+	left := int64(quiet - time.Since(e.LoadedAt))
+	if left > 0 && now > math.MaxInt64-left {
+		return math.MaxInt64
+	}
+	return now + left
 }
