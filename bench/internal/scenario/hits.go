@@ -28,6 +28,7 @@ func hits() []*measure.Case {
 				{Row: ownMethod, At1: 1, At2: 1},
 				{Row: ownPlain, Rival: raw, At1: 3, At2: 3},
 				{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
+				{Row: ownOtter, Rival: "otter", At1: 1, At2: 1},
 				{Row: ownLayers, Rival: own, At1: 1.1, At2: 1.1},
 			},
 		},
@@ -67,6 +68,7 @@ var zipfTargets = []measure.Target{
 	{Row: own, Rival: raw, At1: 1.15, At2: 1.15},
 	{Row: ownStruct, Rival: raw, At1: 1, At2: 1},
 	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
+	{Row: ownOtter, Rival: "otter", At1: 1, At2: 1},
 }
 
 func stringHits(keys keysFunc[string], window contender.Window) []measure.Row {

@@ -17,6 +17,7 @@ const (
 	ownStruct = "corral, V a struct"
 	ownMethod = "corral, method value"
 	ownMemory = "corral, memadapter"
+	ownOtter  = "corral, otter"
 	ownLayers = "corral, layered"
 	ownGroup  = "corral, Group.Do"
 	ownRedis  = "corral, redis"
