@@ -2,8 +2,8 @@
 // that its user made.
 //
 // [New] is for a cache of entries, held as [Item], and is the faster one: a hit is
-// Ristretto's Get, a look at the clock and nothing else. [Plain] is for a cache of bare values that already
-// exists and is read and written by others too.
+// Ristretto's Get and a look at the clock. [Plain] is for a cache of bare values
+// that already exists and is read and written by others too.
 //
 // Ristretto buffers new keys, drops writes when its buffer is full, shows a
 // deleted value when an older write is applied late, and panics or hangs when a
