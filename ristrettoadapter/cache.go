@@ -1,9 +1,9 @@
 // Package ristrettoadapter lets a [corral.Loader] work over a Ristretto cache
 // that its user made.
 //
-// [New] is for a cache of entries, held as [Item], and is the faster one: a hit is
-// Ristretto's Get and a look at the clock. [Plain] is for a cache of bare values
-// that already exists and is read and written by others too.
+// [New] is for a cache of entries, or of an [Item] for each, and is the faster one:
+// a hit is Ristretto's Get and a look at the clock. [Plain] is for a cache of bare
+// values that already exists and is read and written by others too.
 //
 // Ristretto buffers new keys, drops writes when its buffer is full, shows a
 // deleted value when an older write is applied late, and panics or hangs when a
@@ -52,8 +52,8 @@ var errNilEntry = errors.New("ristrettoadapter: the entry is nil")
 // clock on each Get. So an entry that is dead, because its Keep has passed, may
 // still be found. Its memory is given back 1 to 3 s after its end, by a timer
 // that is set only while there are entries; for that the adapter keeps about
-// 65 bytes for each key, and for the speed of hits 35, beside the entry's own 72
-// and its value, and Ristretto's own 110.
+// 65 bytes for each key, and [Item] 35, beside the entry's own 72 and its value, and
+// Ristretto's own 110.
 type Cache[K Key, V any] struct {
 	entries *ristretto.Cache[K, *corral.Entry[V]] // nil if it is items
 	items   *ristretto.Cache[K, Item[V]]          // nil if it is entries

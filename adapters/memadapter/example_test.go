@@ -100,3 +100,12 @@ func ExamplePlainCache_Delete() {
 	fmt.Println(ok)
 	// Output: false
 }
+
+// A Loader calls Glance: a fresh entry is quiet until its early refresh may come.
+func ExampleCache_Glance() {
+	ctx, c := context.Background(), memadapter.New[string, string]()
+	err := c.Set(ctx, "k", &corral.Entry[string]{Value: "v", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Hour})
+	g, failed := c.Glance(ctx, "k")
+	fmt.Println(g.Entry.Value, g.Quiet, err, failed)
+	// Output: v true <nil> <nil>
+}
