@@ -272,11 +272,13 @@ func (l *Loader[K, V]) land(f *flight.Flight[K, ride[K, V]], r ride[K, V], err e
 
 // load calls the user's function, once there is a slot for it.
 func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
-	queue := l.queueForSlot
-	if l.leaser != nil {
-		queue = l.queueForLease
+	var held *slot
+	var ok bool
+	if l.leaser == nil {
+		held, ok = l.queueForSlot(f, r)
+	} else {
+		held, ok = l.queueForLease(f, r)
 	}
-	held, ok := queue(f, r)
 	if !ok {
 		return
 	}
