@@ -174,12 +174,7 @@ func (c *crew[K, V]) swap(due []outdated[K, V]) {
 	may, places := c.l.mayRefreshMany(len(due))
 	together := newParty(may, places)
 	next := make([]*flight.Flight[K, ride[K, V]], 0, may)
-	for i, d := range due {
-		if i >= may {
-			c.l.tellFlight(c.l.opts.Hooks.Dropped, d.f, Event{Op: OpRefresh})
-			c.l.serveFlight(d.f, d.r, d.source)
-			continue
-		}
+	for _, d := range due[:may] {
 		d.r.entry, d.r.source, d.r.read = d.r.prev, d.source, true
 		if g := d.f.Replace(d.r, ride[K, V]{prev: d.r.prev, party: together}); g != nil {
 			next = append(next, g)
@@ -192,6 +187,10 @@ func (c *crew[K, V]) swap(due []outdated[K, V]) {
 		refreshes := c.of(next)
 		refreshes.background = true
 		refreshes.launch(refreshes.refresh)
+	}
+	for _, d := range due[may:] {
+		c.l.tellFlight(c.l.opts.Hooks.Dropped, d.f, Event{Op: OpRefresh})
+		c.l.serveFlight(d.f, d.r, d.source)
 	}
 }
 
@@ -225,11 +224,7 @@ func (l *Loader[K, V]) refreshMany(ctx context.Context, load BulkLoadFunc[K, V],
 	may, places := l.mayRefreshMany(len(due))
 	together := newParty(may, places)
 	c := &crew[K, V]{l: l, load: load, values: ctx, background: true}
-	for i, s := range due {
-		if i >= may {
-			l.tell(l.opts.Hooks.Dropped, ctx, s.key, Event{Op: OpRefresh})
-			continue
-		}
+	for _, s := range due[:may] {
 		at, _ := l.table.Locate(s.key)
 		if f := l.table.Lead(ctx, at, s.key, ride[K, V]{seen: s.e, party: together}); f != nil {
 			c.flights = append(c.flights, f)
@@ -240,6 +235,9 @@ func (l *Loader[K, V]) refreshMany(ctx context.Context, load BulkLoadFunc[K, V],
 	if len(c.flights) > 0 {
 		c = c.of(c.flights)
 		c.launch(c.fly)
+	}
+	for _, s := range due[may:] {
+		l.tell(l.opts.Hooks.Dropped, ctx, s.key, Event{Op: OpRefresh})
 	}
 }
 

@@ -1,7 +1,6 @@
 package corral
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -223,6 +222,7 @@ func (b *bulk[K, V]) timedOut() {
 	if b.done.Swap(true) {
 		return
 	}
+	defer b.release(b.crew.flights) // those that were not to be filled, or could not be judged
 	b.l.counts.stuck.Add(1)
 	b.slot.release()
 	b.over()
@@ -242,6 +242,7 @@ func (b *bulk[K, V]) returned(values map[K]V, err error) {
 		b.l.counts.stuck.Add(-1)
 		return
 	}
+	defer b.release(b.crew.flights) // those that were not to be filled, or could not be judged
 	b.slot.release()
 	b.over()
 	if err != nil && late { // its context ended an instant before the alarm rang
@@ -266,9 +267,14 @@ func (b *bulk[K, V]) sort(values map[K]V, err error, took time.Duration) (known 
 		v, ok := values[on.f.Key()]
 		if ok {
 			known++
+		}
+		switch named := some[on.f.Key()]; {
+		case named != nil:
+			on.got.err = named
+		case ok:
 			on.got.value = v
-		} else {
-			on.got.err = cmp.Or(some[on.f.Key()], rest)
+		default:
+			on.got.err = rest
 		}
 	}
 	return known
@@ -337,7 +343,7 @@ func (b *bulk[K, V]) settleUp(took time.Duration) {
 			b.l.tellLoad(on.f, on.told, took)
 		}
 		if on.store {
-			fills = append(fills, filling[K, V]{on.f, on.r, on.e.err})
+			fills = append(fills, filling[K, V]{f: on.f, r: on.r, err: on.e.err})
 		} else {
 			others = append(others, on.f)
 		}
@@ -349,7 +355,6 @@ func (b *bulk[K, V]) settleUp(took time.Duration) {
 		}
 	}
 	b.fill(fills)
-	b.release(b.crew.flights) // those that were not to be filled any more
 }
 
 // bulkContext is what a bulk load is given.

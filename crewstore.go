@@ -2,6 +2,8 @@ package corral
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/corralcache/corral/internal/flight"
@@ -9,9 +11,17 @@ import (
 
 // filling is a flight whose outcome is to be written.
 type filling[K comparable, V any] struct {
-	f   *flight.Flight[K, ride[K, V]]
-	r   ride[K, V]
-	err error // of its callers
+	f    *flight.Flight[K, ride[K, V]]
+	r    ride[K, V]
+	err  error        // of its callers
+	over *atomic.Bool // the write, or what comes after it; the flight is removed when both are
+}
+
+// ends notes that the write, or what comes after it, is over.
+func (w *filling[K, V]) ends() {
+	if w.over.Swap(true) {
+		w.f.Remove()
+	}
 }
 
 // fill writes what the load came to and lands the flights, as Loader.store does
@@ -19,7 +29,9 @@ type filling[K comparable, V any] struct {
 // these keys, so they are told when nothing here writes them any more.
 func (c *crew[K, V]) fill(fills []filling[K, V]) {
 	var sets, deletes, discarded []filling[K, V]
-	for _, w := range fills {
+	over := make([]atomic.Bool, len(fills))
+	for i, w := range fills {
+		w.over = &over[i]
 		write, ok := w.f.Store(w.r, w.err, phaseDone, phaseStore, 0)
 		if write && w.r.lease != nil {
 			w.r.lease.end()
@@ -34,6 +46,12 @@ func (c *crew[K, V]) fill(fills []filling[K, V]) {
 			sets = append(sets, w)
 		}
 	}
+	late := time.AfterFunc(c.l.opts.CacheTimeout, func() { // nobody waits longer for a write
+		for _, w := range fills {
+			w.f.Wake(true, nil)
+		}
+	})
+	defer late.Stop()
 	errs, failures := c.write(OpCacheSet, sets)
 	more, others := c.write(OpCacheDelete, deletes)
 	for _, tell := range append(failures, others...) {
@@ -70,6 +88,7 @@ func (c *crew[K, V]) write(op Op, fills []filling[K, V]) (errs []error, failures
 	t.tell = func(i int, e Event) { failures = append(failures, func() { tell(i, e) }) }
 	t.then = func(i int) {
 		flights[i].Stored()
+		fills[i].ends()
 		l.life.leave()
 	}
 	_, errs = travel(t, c.writeMany(op, t.keys, tokens, entries), func(ctx context.Context, i int) (struct{}, error) {
@@ -109,7 +128,11 @@ func (c *crew[K, V]) written(fills []filling[K, V], errs []error) {
 	stored := make([]bool, len(fills))
 	for i, w := range fills {
 		w.f.Advance(phaseStore, phaseStored, 0)
-		stored[i] = l.wake(w.f, w.r, errs[i])
+		if errors.Is(errs[i], context.DeadlineExceeded) { // it serves until the write is over
+			w.f.Wake(true, nil)
+		} else {
+			stored[i] = l.wake(w.f, w.r, errs[i])
+		}
 	}
 	for i, w := range fills {
 		if stored[i] {
@@ -117,7 +140,7 @@ func (c *crew[K, V]) written(fills []filling[K, V], errs []error) {
 				l.judgeFlight(w.f, shown, usual) // the callers have their value
 			}
 		}
-		w.f.Remove()
+		w.ends()
 		l.ended(w.f, w.r)
 	}
 }
@@ -156,7 +179,7 @@ func (b *bulk[K, V]) fillGaps(more map[K]V, took time.Duration) {
 	together := newParty(len(more), 0)
 	c := &crew[K, V]{l: l, values: b.values, background: true}
 	for key := range more {
-		if at, ok := l.table.Locate(key); ok {
+		if at, ok := l.table.Locate(key); ok && !l.life.closed() {
 			if f := l.table.Lead(b.values, at, key, ride[K, V]{party: together}); f != nil {
 				c.flights = append(c.flights, f)
 			}
@@ -166,6 +189,10 @@ func (b *bulk[K, V]) fillGaps(more map[K]V, took time.Duration) {
 		return
 	}
 	c = c.of(c.flights)
+	if l.life.closed() { // Close may have missed them
+		c.landAll(ErrClosed)
+		return
+	}
 	c.guard(func() { c.fillUnlessWritten(more, took, b.wrote) })
 }
 

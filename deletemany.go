@@ -28,13 +28,12 @@ func unique[K comparable, V any](todo []deletion[K, V]) []deletion[K, V] {
 // deleteMany deletes those keys together that nobody writes, then those whose
 // writer has ended meanwhile. It waits only while it has no turn itself: two of
 // these with the same keys never wait for each other.
-func (l *Loader[K, V]) deleteMany(ctx context.Context, todo []deletion[K, V]) error {
+func (l *Loader[K, V]) deleteMany(ctx context.Context, todo []deletion[K, V], failed *faults[K]) error {
 	if !l.life.enter() {
 		return ErrClosed
 	}
 	defer l.life.leave()
 	l.wrote.Add(1)
-	failed := map[K]error{}
 	for len(todo) > 0 {
 		var mine, busy []deletion[K, V]
 		var turn <-chan struct{}
@@ -54,17 +53,17 @@ func (l *Loader[K, V]) deleteMany(ctx context.Context, todo []deletion[K, V]) er
 		case <-turn:
 		case <-ctx.Done():
 			for _, d := range todo {
-				failed[d.key] = context.Cause(ctx)
+				failed.add(d.key, context.Cause(ctx))
 			}
 			todo = nil
 		}
 	}
-	return keyErrors(failed)
+	return nil
 }
 
 // deleteNow makes the deletes whose turn it is. A call of the cache that outlives
 // its time keeps their turns, as in writeNow.
-func (l *Loader[K, V]) deleteNow(ctx context.Context, mine []deletion[K, V], failed map[K]error) {
+func (l *Loader[K, V]) deleteNow(ctx context.Context, mine []deletion[K, V], failed *faults[K]) {
 	keys := make([]K, len(mine))
 	for i, d := range mine {
 		keys[i] = d.key
@@ -91,7 +90,7 @@ func (l *Loader[K, V]) deleteNow(ctx context.Context, mine []deletion[K, V], fai
 	})
 	for i, err := range errs {
 		if err != nil {
-			failed[keys[i]] = err
+			failed.add(keys[i], err)
 		}
 	}
 }

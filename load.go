@@ -18,7 +18,7 @@ func (l *Loader[K, V]) fly(f *flight.Flight[K, ride[K, V]]) {
 		r, _ := f.Peek()
 		switch {
 		case r.prev == nil:
-			if !l.read(f, &r, f.ValuesLeft) {
+			if !l.read(f, &r) {
 				return
 			}
 		case !f.Advance(phaseRead, phaseQueue, 0):
@@ -63,7 +63,7 @@ func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]]) {
 		}
 	}()
 	r, _ := f.Peek()
-	if l.read(f, &r, f.Values) {
+	if l.read(f, &r) {
 		l.flyOn(f, &r)
 	}
 	returned = true
@@ -76,14 +76,15 @@ func (l *Loader[K, V]) flyOn(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
 		l.load(f, r)
 		return
 	}
-	r.here = false
+	own := *r
+	own.here = false
 	f.Update(func(now *ride[K, V]) { now.here = false })
 	f.See()
 	l.life.again()
 	go func() {
 		roomFor(f == nil)
 		defer l.life.leave()
-		l.guard(f, func() { l.load(f, r) })
+		l.guard(f, func() { l.load(f, &own) })
 	}()
 }
 
@@ -120,9 +121,9 @@ func (l *Loader[K, V]) ended(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 
 // read reads the cache inside the flight: for a far cache the one read that
 // its callers share, for a near one the second look, which finds what another
-// flight stored after the caller had looked. The cache is given a context that
-// within makes.
-func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V], within func(deadline int64) *flight.CallContext) (load bool) {
+// flight stored after the caller had looked. It reports
+// whether to load.
+func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) (load bool) {
 	p := l.rest.allows()
 	if p == refused {
 		return f.Advance(phaseRead, phaseQueue, 0) && l.decide(f, r, nil, errResting)
@@ -131,7 +132,7 @@ func (l *Loader[K, V]) read(f *flight.Flight[K, ride[K, V]], r *ride[K, V], with
 		f.Update(func(r *ride[K, V]) { r.pass = p }) // for the alarm
 	}
 	read := Event{Op: OpCacheGet, Err: errExited} // unless the cache returns
-	ctx := within(flight.After(f.Started(), l.opts.CacheTimeout))
+	ctx := f.ValuesLeft(flight.After(f.Started(), l.opts.CacheTimeout), !r.here)
 	returned := false
 	defer func() {
 		if returned {

@@ -88,32 +88,7 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 		slots:   newSlots(opts.MaxLoads),
 		counts:  newCounts(),
 	}
-	if l.plain, _ = cache.(PlainCache[K, V]); l.plain != nil {
-		l.windows = l.windows.forPlain()
-	}
-	l.settler, _ = cache.(Settler[K])
-	if f, ok := cache.(Far); ok {
-		l.far = f.Far()
-	}
-	if c, ok := cache.(Layered[K, V]); ok {
-		l.front, l.back = c.Layers()
-		l.layered = true
-	}
-	if le, ok := cache.(Leaser[K, V]); ok {
-		if l.leaseLife = le.LeaseLife(); l.leaseLife > 0 {
-			l.leaser = le
-			l.leaserMany, _ = cache.(BatchLeaser[K, V])
-		}
-	}
-	if g, ok := l.front.(Glancer[K, V]); ok && opts.EarlyExpiry <= 1 {
-		l.glancer = g
-	}
-	if p, ok := l.back.(Prompt); ok && l.far {
-		l.prompt = p.Prompt()
-	}
-	l.cacheMany, _ = l.cache.(BatchCache[K, V])
-	l.frontMany, _ = l.front.(BatchCache[K, V])
-	l.backMany, _ = l.back.(BatchCache[K, V])
+	l.discover(cache)
 	var queue uint8
 	if l.slots != nil || l.leaser != nil {
 		queue = phaseQueue
@@ -132,6 +107,41 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	}
 	l.quick = (!l.far || l.layered) && !l.table.Odd() && opts.Hooks.Hit == nil
 	return l, nil
+}
+
+// discover looks for what the cache can beyond the port. What a layered one does
+// with many keys is many calls, if its far layer takes one at a time: then the
+// Loader makes them, each with a time of its own.
+func (l *Loader[K, V]) discover(cache Cache[K, V]) {
+	if l.plain, _ = cache.(PlainCache[K, V]); l.plain != nil {
+		l.windows = l.windows.forPlain()
+	}
+	l.settler, _ = cache.(Settler[K])
+	if f, ok := cache.(Far); ok {
+		l.far = f.Far()
+	}
+	if c, ok := cache.(Layered[K, V]); ok {
+		l.front, l.back = c.Layers()
+		l.layered = true
+	}
+	if le, ok := cache.(Leaser[K, V]); ok {
+		if l.leaseLife = le.LeaseLife(); l.leaseLife > 0 {
+			l.leaser = le
+			l.leaserMany, _ = cache.(BatchLeaser[K, V])
+		}
+	}
+	if g, ok := l.front.(Glancer[K, V]); ok && l.opts.EarlyExpiry <= 1 {
+		l.glancer = g
+	}
+	if p, ok := l.back.(Prompt); ok && l.far {
+		l.prompt = p.Prompt()
+	}
+	l.cacheMany, _ = l.cache.(BatchCache[K, V])
+	l.frontMany, _ = l.front.(BatchCache[K, V])
+	l.backMany, _ = l.back.(BatchCache[K, V])
+	if l.layered && l.backMany == nil {
+		l.cacheMany, l.leaserMany = nil, nil
+	}
 }
 
 // checked asks a cache that can tell whether it was put together wrongly.

@@ -339,19 +339,38 @@ func (l *Loader[K, V]) landed(f *flight.Flight[K, ride[K, V]], role flight.Role)
 
 // count counts a call once it is answered, and tells the hooks.
 func (l *Loader[K, V]) count(ctx context.Context, key K, r *Result[V], err error) {
+	l.tally(r)
+	l.tellAnswer(ctx, key, r, err)
+}
+
+// tally counts a call once it is answered.
+func (l *Loader[K, V]) tally(r *Result[V]) {
 	if r.waited {
 		l.counts.misses.Add(1)
-		l.tell(l.opts.Hooks.Miss, ctx, key, Event{Op: OpGetOrLoad, Err: err})
 	} else {
 		l.counts.hits.add()
 	}
-	switch {
-	case r.Source == SourceStale:
+	switch r.Source {
+	case SourceStale:
 		l.counts.stale.add()
-		l.tell(l.opts.Hooks.Stale, ctx, key, Event{Op: OpGetOrLoad, Err: err})
-	case r.Source == SourceShared:
+	case SourceShared:
 		l.counts.shared.Add(1)
-	case !r.waited:
-		l.tell(l.opts.Hooks.Hit, ctx, key, Event{Op: OpGetOrLoad, Err: err})
 	}
 }
+
+// tellAnswer tells the hooks of a call that is answered.
+func (l *Loader[K, V]) tellAnswer(ctx context.Context, key K, r *Result[V], err error) {
+	hooks, e := &l.opts.Hooks, Event{Op: OpGetOrLoad, Err: err}
+	if r.waited {
+		l.tell(hooks.Miss, ctx, key, e)
+	}
+	switch {
+	case r.Source == SourceStale:
+		l.tell(hooks.Stale, ctx, key, e)
+	case !r.waited && r.Source != SourceShared:
+		l.tell(hooks.Hit, ctx, key, e)
+	}
+}
+
+// tellsAnswers reports whether a hook wants to know of answers.
+func (h *Hooks) tellsAnswers() bool { return h.Hit != nil || h.Stale != nil || h.Miss != nil }

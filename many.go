@@ -19,13 +19,14 @@ import (
 // The map holds what there is, and the [*KeyErrors] the error of every other key
 // but those that are absent. If ctx ends first, what is there by then is returned,
 // and [context.Cause](ctx) as the error of the rest. Order and duplicates of keys
-// mean nothing. Without keys the map is empty.
+// mean nothing. Without keys the map is empty. The hooks are told of the answers when
+// all of them are there.
 //
 // With [Options].MaxBatch several loads are made, some of them at once, and the
 // failure of one is that of its keys only. A load may return values that it was
-// not asked for: up to 10,000 of them are stored under keys that hold nothing, nobody
-// loads and no Set or Delete of this Loader touched meanwhile. A cache that gives
-// leases ([Leaser]) does not store them.
+// not asked for: up to 10,000 of them are stored, under keys that hold nothing and
+// nobody loads, unless this Loader was called to Set or Delete any key meanwhile. A
+// cache that gives leases ([Leaser]) does not store them.
 func (l *Loader[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load BulkLoadFunc[K, V]) (map[K]V, error) {
 	if err := l.refuses(ctx, load != nil); err != nil {
 		return nil, err
@@ -36,7 +37,10 @@ func (l *Loader[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load BulkLoa
 		wanted = q.look(wanted)
 	}
 	q.wait(wanted)
-	return q.got, q.failure()
+	for _, a := range q.told {
+		l.tellAnswer(ctx, a.key, &a.r, a.err)
+	}
+	return q.got, q.failed.error()
 }
 
 // query is a call of GetOrLoadMany.
@@ -44,10 +48,17 @@ type query[K comparable, V any] struct {
 	l      *Loader[K, V]
 	ctx    context.Context
 	load   BulkLoadFunc[K, V]
-	got    map[K]V     // zero values too, for keys without an answer
-	failed map[K]error // nil if none did
-	odd    bool        // a key was refused that no map can hold
+	got    map[K]V // zero values too, for keys without an answer
+	failed faults[K]
 	due    []seen[K, V]
+	told   []answered[K, V] // what the hooks are to know, at the end: one may ask for these keys, or end the goroutine
+}
+
+// answered is what came of a key.
+type answered[K comparable, V any] struct {
+	key K
+	r   Result[V]
+	err error
 }
 
 // unique returns each valid key once.
@@ -57,7 +68,7 @@ func (q *query[K, V]) unique(keys []K) []K {
 	for _, key := range keys {
 		if q.l.table.Odd() {
 			if _, ok := q.l.table.Locate(key); !ok {
-				q.refuse(key)
+				q.failed.refuse(key)
 				continue
 			}
 		}
@@ -69,44 +80,19 @@ func (q *query[K, V]) unique(keys []K) []K {
 	return wanted
 }
 
-func (q *query[K, V]) refuse(key K) {
-	defer func() {
-		if recover() != nil {
-			q.odd = true
-		}
-	}()
-	q.fail(key, ErrInvalidKey)
-}
-
-func (q *query[K, V]) fail(key K, err error) {
-	if q.failed == nil {
-		q.failed = map[K]error{}
-	}
-	q.failed[key] = err
-}
-
-// failure returns the error of the call.
-func (q *query[K, V]) failure() error {
-	err := keyErrors(q.failed)
-	switch {
-	case !q.odd:
-		return err
-	case err == nil:
-		return ErrInvalidKey
-	}
-	return errors.Join(err, ErrInvalidKey)
-}
-
 // answer notes what came of a key.
 func (q *query[K, V]) answer(key K, r Result[V], err error) {
-	q.l.count(q.ctx, key, &r, err)
+	q.l.tally(&r)
+	if q.l.opts.Hooks.tellsAnswers() {
+		q.told = append(q.told, answered[K, V]{key, r, err})
+	}
 	if err == nil {
 		q.got[key] = r.Value
 		return
 	}
 	delete(q.got, key)
 	if !errors.Is(err, ErrNotFound) {
-		q.fail(key, err)
+		q.failed.add(key, err)
 	}
 }
 
@@ -234,7 +220,9 @@ func (l *Loader[K, V]) readNearMany(ctx context.Context, keys []K) (entries []*E
 				entries[i] = nil
 			}
 		}
-		t.judge(0, errs, time.Since(start), p)
+		for _, f := range t.judge(0, errs, time.Since(start), p) {
+			t.tell(f.i, f.Event)
+		}
 	}()
 	entries, err = protect(func() ([]*Entry[V], error) { return l.getMany(ctx, l.frontMany, keys) })
 	return entries, nil

@@ -18,7 +18,7 @@ import (
 // buffering is a cache that buffers its writes: until the Settle of a key ends it
 // shows nothing of it.
 type buffering struct {
-	*memadapter.Cache[string, int]
+	corral.Cache[string, int]
 	settle func(ctx context.Context, key string) error
 	calls  atomic.Int64
 	ended  atomic.Int64

@@ -2,7 +2,6 @@ package corral
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,7 @@ type trip[K comparable, V any] struct {
 	tell   func(i int, e Event)                     // tells of a key's error, when the trip is over: a hook may write other keys of it
 	always bool                                     // also while the cache rests
 	layer  bool                                     // of copies: its errors say nothing of the cache
+	single bool                                     // its calls are of one key each, though they are bounded together
 	then   func(i int)                              // a key's call returned, maybe after the trip; nil for none
 }
 
@@ -52,9 +52,7 @@ func travel[K comparable, V, T any](t *trip[K, V], many func(ctx context.Context
 			return []T{v}, err
 		}
 	default:
-		step, many = tripSteps, func(ctx context.Context, from, to int) ([]T, error) {
-			return oneByOne(ctx, t.keys, from, to, one)
-		}
+		step, t.single = tripSteps, true
 	}
 	atOnce := 1
 	if step == 1 {
@@ -64,7 +62,13 @@ func travel[K comparable, V, T any](t *trip[K, V], many func(ctx context.Context
 	failures := make([][]failure, hops)
 	inParallel(hops, atOnce, func(i int) {
 		from, to := i*step, min((i+1)*step, n)
-		part, err, failed := hop(t, from, to, func(ctx context.Context) ([]T, error) { return many(ctx, from, to) })
+		over := from // the calls of the keys before it have returned
+		part, err, failed := hop(t, from, to, func(ctx context.Context) ([]T, error) {
+			if many != nil {
+				return many(ctx, from, to)
+			}
+			return oneByOne(ctx, t, &over, to, one)
+		}, func() { t.returned(over, to) })
 		copy(got[from:to], part)
 		copy(errs[from:to], err)
 		failures[i] = failed
@@ -94,12 +98,7 @@ type failure struct {
 }
 
 // hop is one call of a trip, for the keys from from to before to.
-func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.Context) ([]T, error)) (got []T, errs []error, failed []failure) {
-	then := func() {
-		for i := from; t.then != nil && i < to; i++ {
-			t.then(i)
-		}
-	}
+func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.Context) ([]T, error), then func()) (got []T, errs []error, failed []failure) {
 	p := usual
 	if !t.always {
 		p = t.l.rest.allows()
@@ -123,51 +122,27 @@ func hop[K comparable, V, T any](t *trip[K, V], from, to int, call func(context.
 	return got, errs, t.judge(from, errs, time.Since(start), p)
 }
 
-// oneByOne makes the call of each key in turn.
-func oneByOne[K comparable, T any](ctx context.Context, keys []K, from, to int, one func(ctx context.Context, i int) (T, error)) ([]T, error) {
-	got := make([]T, to-from)
+// returned says that the calls of these keys have.
+func (t *trip[K, V]) returned(from, to int) {
+	for i := from; t.then != nil && i < to; i++ {
+		t.then(i)
+	}
+}
+
+// oneByOne makes the call of each key in turn, from that at over to before to.
+func oneByOne[K comparable, V, T any](ctx context.Context, t *trip[K, V], over *int, to int, one func(ctx context.Context, i int) (T, error)) ([]T, error) {
+	got := make([]T, 0, to-*over)
 	failed := map[K]error{}
-	for i := from; i < to; i++ {
-		func() {
-			var err error
-			defer func() {
-				if err != nil {
-					failed[keys[i]] = err
-				}
-			}()
-			defer bounded.Recover("the cache", &err)
-			got[i-from], err = one(ctx, i)
-		}()
+	for *over < to {
+		v, err := protect(func() (T, error) { return one(ctx, *over) })
+		if err != nil {
+			failed[t.keys[*over]] = err
+		}
+		got = append(got, v)
+		t.returned(*over, *over+1)
+		*over++
 	}
 	return got, keyErrors(failed)
-}
-
-// keyErrors returns the error of a call of several keys of which some failed, nil
-// if none did.
-func keyErrors[K comparable](failed map[K]error) error {
-	if len(failed) == 0 {
-		return nil
-	}
-	return &KeyErrors[K]{failed}
-}
-
-// perKey returns the error of each key of a call that returned err.
-func perKey[K comparable](keys []K, err error) []error {
-	errs := make([]error, len(keys))
-	if err == nil {
-		return errs
-	}
-	var some *KeyErrors[K]
-	if errors.As(err, &some) && some != nil {
-		for i, key := range keys {
-			errs[i] = some.Errors[key]
-		}
-		return errs
-	}
-	for i := range errs {
-		errs[i] = err
-	}
-	return errs
 }
 
 // misfit gives an error to each key of a call that went well and did not answer
@@ -181,8 +156,8 @@ func misfit(errs []error, got int) {
 }
 
 // judge records how a call of the cache went, and returns what of it is worth
-// telling. It counts as one call, which failed if any key did; but a cache that
-// served any key is not one to let rest.
+// telling. A call of several keys counts once if any of them failed; but a cache
+// that served any key is not one to let rest.
 func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (failures []failure) {
 	counts := &t.l.counts.cacheErrors
 	var failed, served bool
@@ -193,7 +168,7 @@ func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (
 		if count == nil {
 			continue
 		}
-		if count != counts {
+		if count != counts || t.single {
 			count.Add(1)
 		}
 		failures = append(failures, failure{from + i, Event{Op: t.op, Err: err, Took: took}})
@@ -208,7 +183,7 @@ func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (
 	if !t.layer {
 		t.l.rest.done(overall, p)
 	}
-	if failed {
+	if failed && !t.single {
 		counts.Add(1)
 	}
 	return failures

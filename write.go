@@ -44,20 +44,29 @@ func (l *Loader[K, V]) Set(ctx context.Context, key K, value V) error {
 // [context.WithoutCancel](ctx).
 func (l *Loader[K, V]) Delete(ctx context.Context, keys ...K) error {
 	todo := make([]deletion[K, V], 0, len(keys))
+	var failed faults[K]
 	for _, key := range keys {
-		s, err := l.admit(ctx, key, true)
-		if err != nil {
+		switch s, err := l.admit(ctx, key, true); {
+		case errors.Is(err, ErrInvalidKey):
+			failed.refuse(key)
+		case err != nil:
+			return err
+		default:
+			todo = append(todo, deletion[K, V]{key, s})
+		}
+	}
+	switch len(todo) {
+	case 0:
+	case 1:
+		if err := l.write(ctx, todo[0].at, todo[0].key, OpCacheDelete, nil); err != nil {
+			failed.add(todo[0].key, err)
+		}
+	default:
+		if err := l.deleteMany(ctx, unique(todo), &failed); err != nil {
 			return err
 		}
-		todo = append(todo, deletion[K, V]{key, s})
 	}
-	if len(keys) != 1 {
-		return l.deleteMany(ctx, unique(todo))
-	}
-	if err := l.write(ctx, todo[0].at, keys[0], OpCacheDelete, nil); err != nil {
-		return &KeyErrors[K]{map[K]error{keys[0]: err}}
-	}
-	return nil
+	return failed.error()
 }
 
 // write is a write by the user: of e, or a delete. It always goes through to the
@@ -183,39 +192,46 @@ func (l *Loader[K, V]) discard(f *flight.Flight[K, ride[K, V]], r ride[K, V]) {
 
 // fill writes the entry of a flight, until end at the most, and wakes its waiters.
 func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r *ride[K, V], end int64) {
-	put := Event{Op: r.op, Err: errExited} // unless the cache returns
 	ctx := f.Values(end)
-	returned := false
-	defer func() {
-		if !returned { // the cache ends this goroutine
-			if !l.far {
-				f.Stored()
-			}
-			l.filled(f, r, ctx, put)
-		}
-	}()
 	if r.lease != nil {
 		r.lease.end()
 	}
 	if l.far {
-		l.life.again()
-		put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, r.lease, func() {
-			f.Stored()
-			l.life.leave()
-		})
-	} else {
-		start := l.stopwatch()
-		put.Err = l.putNow(ctx, f.Key(), r.op, r.entry, r.lease)
-		put.Took = start.read()
-		f.Stored()
+		l.fillFar(f, r, ctx)
+		return
 	}
+	put := Event{Op: r.op, Err: errExited} // unless the cache returns
+	returned := false
+	defer func() {
+		if !returned { // the cache ends this goroutine
+			f.Stored()
+			l.filled(f, r, ctx, put, nil)
+		}
+	}()
+	start := l.stopwatch()
+	put.Err = l.putNow(ctx, f.Key(), r.op, r.entry, r.lease)
+	put.Took = start.read()
+	f.Stored()
 	returned = true
-	l.filled(f, r, ctx, put)
+	l.filled(f, r, ctx, put, nil)
+}
+
+// fillFar is fill for a cache whose calls may outlive their time.
+func (l *Loader[K, V]) fillFar(f *flight.Flight[K, ride[K, V]], r *ride[K, V], ctx *flight.CallContext) {
+	put := Event{Op: r.op, Err: errExited} // unless the cache returns
+	over := second(f.Remove)               // called by the call, and by who waited for it in vain
+	defer func() { l.filled(f, r, ctx, put, over) }()
+	l.life.again()
+	put.Took, put.Err = l.put(ctx, f.Key(), r.op, r.entry, r.lease, func() {
+		f.Stored()
+		over()
+		l.life.leave()
+	})
 }
 
 // filled goes on after the write: it wakes the waiters. The flight stays until
-// the cache shows the entry.
-func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r *ride[K, V], ctx *flight.CallContext, put Event) {
+// the cache shows the entry, or until a write that outlives its time is over.
+func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r *ride[K, V], ctx *flight.CallContext, put Event, over func()) {
 	ctx.End()
 	if f.Advance(phaseStore, phaseStored, 0) { // else the alarm has judged it
 		l.judgeFlight(f, put, r.pass)
@@ -225,10 +241,14 @@ func (l *Loader[K, V]) filled(f *flight.Flight[K, ride[K, V]], r *ride[K, V], ct
 	}
 	stored := l.stored(r, put.Err)
 	settles := stored && l.settler != nil
-	f.Wake(settles, func(r *ride[K, V]) { r.stored = stored })
+	late := l.far && errors.Is(put.Err, context.DeadlineExceeded)
+	f.Wake(settles || late, func(r *ride[K, V]) { r.stored = stored })
 	l.ended(f, *r)
-	if settles {
+	switch {
+	case settles:
 		l.settleLater(f)
+	case late:
+		over()
 	}
 }
 

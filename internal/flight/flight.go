@@ -61,11 +61,11 @@ func (f *Flight[K, V]) Values(deadline int64) *CallContext {
 	return c
 }
 
-// ValuesLeft is Values for a call on a goroutine that nobody waits for: when its
-// time is over an alarm goes on without it.
-func (f *Flight[K, V]) ValuesLeft(deadline int64) *CallContext {
+// ValuesLeft is Values for a call that is left, if alone, when its time is over: it
+// is made on a goroutine that nobody waits for, and an alarm goes on without it.
+func (f *Flight[K, V]) ValuesLeft(deadline int64, alone bool) *CallContext {
 	c := f.Values(deadline)
-	c.left = true
+	c.left = alone
 	return c
 }
 
