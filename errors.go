@@ -71,20 +71,27 @@ type KeyErrors[K comparable] struct {
 }
 
 // Error counts the keys and gives one error for each text that occurs. It names
-// no key: keys do not belong in logs.
+// no key: keys do not belong in logs. A key with a nil error has not failed.
 func (e *KeyErrors[K]) Error() string {
 	texts := map[string]int{}
-	for _, err := range e.Errors {
-		texts[err.Error()]++
+	errs := e.Unwrap()
+	for _, err := range errs {
+		texts[fmt.Sprint(err)]++ // which survives a nil pointer in the error
 	}
 	lines := make([]string, 0, len(texts))
 	for _, text := range slices.SortedFunc(maps.Keys(texts), cmp.Compare[string]) {
 		lines = append(lines, fmt.Sprintf("%d × %s", texts[text], text))
 	}
-	return fmt.Sprintf("corral: %d keys failed: %s", len(e.Errors), strings.Join(lines, "; "))
+	return fmt.Sprintf("corral: %d keys failed: %s", len(errs), strings.Join(lines, "; "))
 }
 
 // Unwrap returns the errors, so that errors.Is and errors.As reach through.
 func (e *KeyErrors[K]) Unwrap() []error {
-	return slices.Collect(maps.Values(e.Errors))
+	errs := make([]error, 0, len(e.Errors))
+	for _, err := range e.Errors {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
