@@ -20,9 +20,9 @@ func odd(t reflect.Type) bool {
 	return false
 }
 
-// usable reports whether a map finds key again. Comparing a key that cannot be
+// Usable reports whether a map finds key again. Comparing a key that cannot be
 // compared panics.
-func usable[K comparable](key K) (ok bool) {
+func Usable[K comparable](key K) (ok bool) {
 	defer func() {
 		if recover() != nil {
 			ok = false

@@ -121,7 +121,7 @@ func (t *Table[K, V]) Locate(key K) (Spot[K, V], bool) {
 }
 
 func (t *Table[K, V]) locateCarefully(key K) (s Spot[K, V], ok bool) {
-	if t.odd && !usable(key) {
+	if t.odd && !Usable(key) {
 		return s, false
 	}
 	hash := maphash.Comparable(t.seed, key)
