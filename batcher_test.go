@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/memadapter"
 )
 
 // bulk records the keys of each call, and loads each key's length.
@@ -241,4 +245,383 @@ func TestBatcher_NoSingleControl(t *testing.T) {
 		}, corral.BatchOptions{})
 		get(t, memLoader(t, corral.Options{TTL: time.Minute}), "k", load)
 	})
+}
+
+// trap is an error that panics, or does as it is told, when somebody looks into it.
+type trap struct{ spring func() }
+
+func (*trap) Error() string { return "a trap" }
+
+func (e *trap) Unwrap() error {
+	e.spring() // panics if e is nil
+	return nil
+}
+
+// C5, C6: an error that cannot be looked into is a failure of the batch, and of
+// nothing else.
+func TestBatcher_C5_AnErrorThatPanics(t *testing.T) {
+	for name, test := range map[string]struct {
+		load corral.BulkLoadFunc[string, int]
+		want error // nil: a PanicError
+	}{
+		"a typed nil": {load: func(context.Context, []string) (map[string]int, error) {
+			return map[string]int{"a": 1}, (*trap)(nil)
+		}},
+		"Unwrap panics": {load: func(context.Context, []string) (map[string]int, error) {
+			return nil, fmt.Errorf("users: %w", &trap{func() { panic("gotcha") }})
+		}},
+		"Unwrap ends the goroutine": {load: func(context.Context, []string) (map[string]int, error) {
+			return nil, &trap{runtime.Goexit}
+		}, want: corral.ErrGoexit},
+		"a panic with one": {load: func(context.Context, []string) (map[string]int, error) { panic((*trap)(nil)) }},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			load := corral.NewBatcher(test.load, corral.BatchOptions{})
+			var all sync.WaitGroup
+			for _, key := range []string{"a", "b"} {
+				all.Go(func() {
+					v, err := load(t.Context(), key)
+					if test.want != nil {
+						want(t, key, v, err, 0, test.want)
+						return
+					}
+					var crashed *corral.PanicError
+					if v != 0 || !errors.As(err, &crashed) {
+						t.Errorf("%s = %d, %v; want a PanicError", key, v, err)
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+
+	bubble(t, "a panic with KeyErrors is a panic of every key", func(t *testing.T) {
+		load := corral.NewBatcher(func(context.Context, []string) (map[string]int, error) {
+			panic(&corral.KeyErrors[string]{Errors: map[string]error{"a": errSource}})
+		}, corral.BatchOptions{})
+		_, err := load(t.Context(), "a")
+		var crashed *corral.PanicError
+		if !errors.As(err, &crashed) {
+			t.Errorf("err is %v, want a PanicError", err)
+		}
+	})
+}
+
+// B2: a key that the load names as failed has failed.
+func TestBatcher_B2_ANamedErrorStandsAboveAValue(t *testing.T) {
+	for name, test := range map[string]struct {
+		err   error // that KeyErrors has for the key
+		value int
+	}{"an error": {err: errSource}, "no error": {value: 1}} {
+		bubble(t, name, func(t *testing.T) {
+			load := corral.NewBatcher(func(context.Context, []string) (map[string]int, error) {
+				return map[string]int{"a": 1}, &corral.KeyErrors[string]{Errors: map[string]error{"a": test.err}}
+			}, corral.BatchOptions{})
+			v, err := load(t.Context(), "a")
+			want(t, "load", v, err, test.value, test.err)
+		})
+	}
+}
+
+// F9: what the load says of a key holds for every flight that gets its value.
+func TestBatcher_F9_EachFlightOfAKeyIsTold(t *testing.T) {
+	bubble(t, "a flight and the one after a Delete", func(t *testing.T) {
+		c := memadapter.New[string, int]()
+		l := newLoader[string, int](t, c, corral.Options{TTL: time.Hour})
+		load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+			control, ok := corral.FromContextKey[string, int](ctx, keys[0])
+			if !ok {
+				t.Fatal("no control")
+			}
+			control.NoStore()
+			return map[string]int{keys[0]: 1}, nil
+		}, corral.BatchOptions{Window: time.Second})
+		go l.GetOrLoad(t.Context(), "a", load)
+		synctest.Wait()
+		if err := l.Delete(t.Context(), "a"); err != nil { // detaches the flight, whose load has not begun
+			t.Fatal(err)
+		}
+		get(t, l, "a", load)
+		synctest.Wait()
+		if e, _ := c.Get(t.Context(), "a"); e != nil {
+			t.Errorf("stored for %v, though the load said NoStore", e.TTL)
+		}
+	})
+
+	bubble(t, "flights of two Loaders, with values of two types", func(t *testing.T) {
+		one := memLoader(t, corral.Options{TTL: time.Hour})
+		other := newLoader(t, memadapter.New[string, string](), corral.Options{TTL: time.Hour})
+		var controls atomic.Int64
+		b := &bulk{}
+		load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+			if _, ok := corral.FromContextKey[string, int](ctx, "a"); ok {
+				controls.Add(1)
+			}
+			if _, ok := corral.FromContextKey[string, string](ctx, "a"); ok {
+				controls.Add(1)
+			}
+			return b.load(ctx, keys)
+		}, corral.BatchOptions{})
+		var all sync.WaitGroup
+		all.Go(func() { get(t, one, "a", load) })
+		all.Go(func() {
+			_, err := other.GetOrLoad(t.Context(), "a", func(ctx context.Context, key string) (string, error) {
+				v, err := load(ctx, key)
+				return fmt.Sprint(v), err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		all.Wait()
+		b.wantCalls(t, "a", "a")
+		if n := controls.Load(); n != 2 {
+			t.Errorf("%d controls were found, want one of each Loader", n)
+		}
+	})
+
+	bubble(t, "calls without a control share", func(t *testing.T) {
+		b := &bulk{}
+		load := corral.NewBatcher(b.load, corral.BatchOptions{})
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				v, err := load(t.Context(), "a")
+				want(t, "load", v, err, 1, nil)
+			})
+		}
+		all.Wait()
+		b.wantCalls(t, "a")
+	})
+}
+
+// L1: Close returns nil only when no load runs any more.
+func TestBatcher_L1_CloseWaitsForTheBulkLoad(t *testing.T) {
+	ways := map[string]func(corral.LoadFunc[string, int]) corral.LoadFunc[string, int]{
+		"as it is": func(load corral.LoadFunc[string, int]) corral.LoadFunc[string, int] { return load },
+		"under another key": func(load corral.LoadFunc[string, int]) corral.LoadFunc[string, int] {
+			return func(ctx context.Context, key string) (int, error) { return load(ctx, "user "+key) }
+		},
+		"with a timeout around it": func(load corral.LoadFunc[string, int]) corral.LoadFunc[string, int] {
+			return func(ctx context.Context, key string) (int, error) {
+				ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+				defer cancel()
+				return load(ctx, key)
+			}
+		},
+	}
+	for name, way := range ways {
+		bubble(t, name, func(t *testing.T) {
+			l := memLoader(t, corral.Options{TTL: time.Second, StaleFor: time.Hour})
+			get(t, l, "a", (&source{}).load)
+			time.Sleep(2 * time.Second)
+			var running atomic.Int64
+			b := &bulk{took: 10 * time.Second} // ignores its context
+			get(t, l, "a", way(corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+				running.Add(1)
+				defer running.Add(-1)
+				return b.load(ctx, keys)
+			}, corral.BatchOptions{})))
+			time.Sleep(time.Second)
+			if err := l.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := running.Load(); n != 0 {
+				t.Errorf("Close returned nil while %d loads ran", n)
+			}
+		})
+	}
+}
+
+// C1: one load of a key at a time.
+func TestBatcher_C1_AKeyIsLoadedOnceAtATime(t *testing.T) {
+	bubble(t, "its caller left", func(t *testing.T) {
+		l := memLoader(t, corral.Options{TTL: time.Hour, CancelAbandoned: true})
+		b := &bulk{took: time.Second}
+		var running, peak atomic.Int64
+		load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+			if slices.Contains(keys, "a") {
+				peak.Store(max(peak.Load(), running.Add(1)))
+				defer running.Add(-1)
+			}
+			return b.load(ctx, keys)
+		}, corral.BatchOptions{})
+		go l.GetOrLoad(t.Context(), "b", load)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		_, err := l.GetOrLoad(ctx, "a", load) // b's call still waits
+		want(t, "the one that leaves", 0, err, 0, context.DeadlineExceeded)
+		wantTook(t, "leaving", start, 100*time.Millisecond)
+		get(t, l, "a", load)
+		if peak.Load() != 1 {
+			t.Errorf("%d loads of a at once, want 1", peak.Load())
+		}
+		b.wantCalls(t, "a b", "a")
+	})
+
+	bubble(t, "its load had not begun", func(t *testing.T) {
+		l := memLoader(t, corral.Options{TTL: time.Hour, CancelAbandoned: true})
+		b := &bulk{}
+		load := corral.NewBatcher(b.load, corral.BatchOptions{Window: time.Second})
+		var all sync.WaitGroup
+		for _, key := range []string{"b", "c"} {
+			all.Go(func() { get(t, l, key, load) })
+		}
+		for _, key := range []string{"a", "a", "d"} {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				_, err := l.GetOrLoad(ctx, key, load)
+				want(t, "the one that leaves", 0, err, 0, context.DeadlineExceeded)
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		if keys := slices.Sorted(maps.Keys(maps.Collect(l.InFlight()))); !slices.Equal(keys, []string{"b", "c"}) {
+			t.Errorf("in flight: %q, want b and c", keys)
+		}
+		all.Wait()
+		b.wantCalls(t, "b c")
+	})
+}
+
+// C3: a bulk load whose callers have all gone is told so, and why.
+func TestBatcher_C3_TheContextEndsWithTheLastCaller(t *testing.T) {
+	for name, leave := range map[string]struct {
+		opts corral.Options
+		want error // the cause
+		took time.Duration
+	}{
+		"left":      {corral.Options{TTL: time.Hour, CancelAbandoned: true}, context.Canceled, 2 * time.Second},
+		"timed out": {corral.Options{TTL: time.Hour, LoadTimeout: time.Minute}, context.DeadlineExceeded, time.Minute},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			l := memLoader(t, leave.opts)
+			start := time.Now()
+			ended := make(chan error, 1)
+			load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+				<-ctx.Done()
+				wantTook(t, "the load's context", start, leave.took)
+				ended <- context.Cause(ctx)
+				return nil, ctx.Err()
+			}, corral.BatchOptions{})
+			for i, key := range []string{"a", "b"} {
+				go func() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+					defer cancel()
+					l.GetOrLoad(ctx, key, load)
+				}()
+			}
+			if cause := <-ended; !errors.Is(cause, leave.want) {
+				t.Errorf("the cause is %v, want %v", cause, leave.want)
+			}
+		})
+	}
+
+	bubble(t, "a load that does not heed it", func(t *testing.T) {
+		l := memLoader(t, corral.Options{TTL: time.Hour, LoadTimeout: time.Minute})
+		b := &bulk{took: time.Hour}
+		load := corral.NewBatcher(b.load, corral.BatchOptions{})
+		start := time.Now()
+		_, err := l.GetOrLoad(t.Context(), "a", load)
+		want(t, "GetOrLoad", 0, err, 0, corral.ErrLoadTimeout)
+		wantTook(t, "it", start, time.Minute)
+		if n := l.Stats().Stuck; n != 1 {
+			t.Errorf("Stuck is %d, want 1", n)
+		}
+	})
+}
+
+func TestBatcher_KeysLeaveTheWindowInAnyOrder(t *testing.T) {
+	for _, order := range []string{"a e b", "d a c", "b e d a", "c b a e"} { // they come in that of the alphabet
+		bubble(t, order, func(t *testing.T) {
+			b := &bulk{}
+			load := corral.NewBatcher(b.load, corral.BatchOptions{Window: time.Second})
+			leave := map[string]context.CancelFunc{}
+			for _, key := range []string{"a", "b", "c", "d", "d", "e"} {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				leave[key] = cancel
+				go load(ctx, key)
+				synctest.Wait()
+			}
+			left := []string{"a", "b", "c", "d", "e"}
+			for key := range strings.FieldsSeq(order) {
+				leave[key]()
+				synctest.Wait()
+				if key != "d" { // for which another call waits
+					left = slices.DeleteFunc(left, func(k string) bool { return k == key })
+				}
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			b.wantCalls(t, strings.Join(left, " "))
+		})
+	}
+}
+
+// The load's context is that of a call that still waits: what else it holds, as a
+// place among MaxLoads, may be gone.
+func TestBatcher_ValuesAreOfACallerThatWaits(t *testing.T) {
+	type name struct{}
+	bubble(t, "the first one left", func(t *testing.T) {
+		load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+			if got := ctx.Value(name{}); got != "b" {
+				t.Errorf("the values are those of %v, want b", got)
+			}
+			return map[string]int{"b": 1}, nil
+		}, corral.BatchOptions{Window: time.Second})
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), name{}, "a"), time.Millisecond)
+			defer cancel()
+			load(ctx, "a")
+		}()
+		synctest.Wait()
+		v, err := load(context.WithValue(t.Context(), name{}, "b"), "b")
+		want(t, "load", v, err, 1, nil)
+	})
+}
+
+func TestBatcherRefusesWhatCannotBeLoaded(t *testing.T) {
+	b := &bulk{}
+	bubble(t, "no context", func(t *testing.T) {
+		_, err := corral.NewBatcher(b.load, corral.BatchOptions{})(nil, "a")
+		if _, same := memLoader(t, corral.Options{TTL: 1}).GetOrLoad(nil, "a", (&source{}).load); err == nil || !errors.Is(err, same) {
+			t.Errorf("err is %v, want %v", err, same)
+		}
+	})
+	bubble(t, "a context that has ended", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errSource)
+		_, err := corral.NewBatcher(b.load, corral.BatchOptions{MaxKeys: 1})(ctx, "a")
+		want(t, "load", 0, err, 0, errSource)
+	})
+	bubble(t, "a key that cannot be hashed", func(t *testing.T) {
+		load := corral.NewBatcher(func(context.Context, []any) (map[any]int, error) { return nil, nil }, corral.BatchOptions{})
+		_, err := load(t.Context(), []int{1})
+		want(t, "load", 0, err, 0, corral.ErrInvalidKey)
+	})
+	bubble(t, "a key that no map finds again", func(t *testing.T) {
+		load := corral.NewBatcher(func(_ context.Context, keys []float64) (map[float64]int, error) {
+			return map[float64]int{keys[0]: 1}, nil
+		}, corral.BatchOptions{})
+		v, err := load(t.Context(), math.NaN())
+		want(t, "load", v, err, 0, corral.ErrInvalidKey)
+	})
+	b.wantCalls(t)
+}
+
+// silent is an error that panics when it is asked for its text.
+type silent struct{ text string }
+
+func (e *silent) Error() string { return e.text }
+
+func TestKeyErrorsOfErrorsThatAreNone(t *testing.T) {
+	err := &corral.KeyErrors[string]{Errors: map[string]error{"a": nil, "b": errSource, "c": (*silent)(nil)}}
+	if got, want := err.Error(), "corral: 2 keys failed: 1 × <nil>; 1 × "+errSource.Error(); got != want {
+		t.Errorf("Error = %q, want %q", got, want)
+	}
+	if n := len(err.Unwrap()); n != 2 || !errors.Is(err, errSource) {
+		t.Errorf("it unwraps to %d errors, want 2, one of the source", n)
+	}
 }
