@@ -3,12 +3,15 @@ package corral_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/memadapter"
 )
 
 // A hook may write the keys of the very batch that it is told of: it is told when
@@ -130,4 +133,149 @@ func TestContract_Bulk_C7_HooksThatAskForTheBatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// staleOver makes a loader over a far cache with "b" stale and its refresh under way, which ends after a while.
+func staleFlight(t *testing.T, hooks corral.Hooks) *corral.Loader[string, int] {
+	l := newLoader[string, int](t, newFar(), corral.Options{TTL: time.Second, StaleFor: time.Hour, Hooks: hooks})
+	get(t, l, "b", (&source{}).load)
+	synctest.Wait()
+	time.Sleep(2 * time.Second)
+	get(t, l, "b", (&source{took: 10 * time.Second}).load) // stale; the refresh takes 10 s
+	return l
+}
+
+// C7, C8: a Stale hook of one key of the batch asks for another one of it.
+func TestContract_Bulk_C7_AHookThatAsksForAKeyThatIsYetToFly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l *corral.Loader[string, int]
+		var armed atomic.Bool
+		l = staleFlight(t, corral.Hooks{Stale: func(ctx context.Context, e corral.Event) {
+			if armed.Swap(false) {
+				if _, err := l.GetOrLoad(ctx, "a", (&source{}).load); err != nil {
+					t.Errorf("the hook's call: %v", err)
+				}
+			}
+		}})
+		armed.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start := time.Now()
+		got, err := l.GetOrLoadMany(ctx, []string{"a", "b"}, (&bulkSource{}).load)
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("GetOrLoadMany = %v, %v after %v", got, err, took)
+		}
+	})
+}
+
+// C6: a Stale hook that ends the caller's goroutine leaves no flight that never flies.
+func TestContract_Bulk_C6_AHookThatEndsTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var armed atomic.Bool
+		l := staleFlight(t, corral.Hooks{Stale: func(context.Context, corral.Event) {
+			if armed.Swap(false) {
+				runtime.Goexit()
+			}
+		}})
+		armed.Store(true)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			l.GetOrLoadMany(t.Context(), []string{"a", "b"}, (&bulkSource{}).load)
+		}()
+		<-done
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if v, err := l.GetOrLoad(ctx, "a", (&source{}).load); err != nil {
+			t.Errorf("GetOrLoad of the other key, an hour later: %d, %v", v, err)
+		}
+	})
+}
+
+// C6: the same by a Miss hook, when the caller's context ends between two keys.
+func TestContract_Bulk_C6_ADroppedHookThatEndsTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoader[string, int](t, memadapter.New[string, int](), corral.Options{TTL: time.Second, StaleFor: time.Minute, MaxBatch: 1, MaxRefreshes: 1,
+			Hooks: corral.Hooks{Dropped: func(context.Context, corral.Event) { runtime.Goexit() }}})
+		l.GetOrLoadMany(t.Context(), []string{"a", "b"}, (&bulkSource{}).load)
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			l.GetOrLoadMany(t.Context(), []string{"a", "b"}, (&bulkSource{}).load) // stale: one is refreshed, one is dropped
+		}()
+		<-done
+		time.Sleep(time.Minute) // expired
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if got, err := l.GetOrLoadMany(ctx, []string{"a", "b"}, (&bulkSource{}).load); err != nil {
+			t.Errorf("an hour later: %v, %v", got, err)
+		}
+		time.Sleep(2 * time.Second)
+		s := &source{}
+		l.GetOrLoad(t.Context(), "b", s.load)
+		synctest.Wait()
+		if s.loads.Load() != 1 {
+			t.Error("nothing is ever refreshed any more: the place of MaxRefreshes is lost")
+		}
+	})
+}
+
+// C7: a Dropped hook refreshes another key of the batch.
+func TestContract_Bulk_C7_ADroppedHookThatRefreshesAnother(t *testing.T) {
+	for name, open := range map[string]func() corral.Cache[string, int]{
+		"near": func() corral.Cache[string, int] { return memadapter.New[string, int]() },
+		"far":  func() corral.Cache[string, int] { return newFar() },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			var l *corral.Loader[string, int]
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			l = newLoader(t, open(), corral.Options{TTL: time.Second, StaleFor: time.Hour, MaxBatch: 1, MaxRefreshes: 1,
+				Hooks: corral.Hooks{Dropped: func(ctx context.Context, e corral.Event) {
+					other := map[any]string{"a": "b", "b": "a"}[e.Key]
+					ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+					defer cancel()
+					if _, err := l.Refresh(ctx, other, (&source{}).load); err != nil && !errors.Is(err, corral.ErrRecursiveLoad) {
+						t.Errorf("the hook's Refresh: %v", err)
+					}
+				}}})
+			l.GetOrLoadMany(ctx, []string{"a", "b"}, (&bulkSource{}).load)
+			synctest.Wait()
+			time.Sleep(2 * time.Second)
+			start := time.Now()
+			l.GetOrLoadMany(ctx, []string{"a", "b"}, (&bulkSource{}).load)
+			if took := time.Since(start); took > time.Minute {
+				t.Errorf("stale values took %v", took)
+			}
+		})
+	}
+}
+
+// A1: an error of a near batch cache, read on the caller's goroutine, is told.
+func TestContract_Bulk_A1_AFailedReadOfANearCacheIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBatch(true)
+		var told []corral.Event
+		l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute, Hooks: corral.Hooks{
+			CacheError: func(_ context.Context, e corral.Event) { told = append(told, e) }}})
+		l.GetOrLoadMany(t.Context(), []string{"a", "b"}, (&bulkSource{}).load) // both are in the cache
+		c.spoil(map[string]error{"a": errSource})
+		if _, err := l.GetOrLoadMany(t.Context(), []string{"a", "b"}, (&bulkSource{}).load); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		gets := 0
+		for _, e := range told {
+			if e.Op == corral.OpCacheGet {
+				gets++
+			}
+		}
+		// the caller's read and the flight's second look, as for a single call
+		if gets != 2 {
+			t.Errorf("the hook was told of %d failed reads, want 2 (Stats count %d errors of the cache)", gets, l.Stats().CacheErrors)
+		}
+	})
 }
