@@ -58,11 +58,14 @@ type Options struct {
 	// MaxLoads is how many loads may run at once, a bulk load being one, whatever
 	// the number of its keys, as it is for MaxRefreshes; further ones queue, and their
 	// callers wait on their own contexts. A load made inside a load uses that
-	// one's place. Zero is no limit.
+	// one's place, and so do all parts of MaxBatch of a bulk load made there. Zero is
+	// no limit.
 	MaxLoads int
 
 	// MaxRefreshes is how many background refreshes may run at once; further ones
-	// are dropped, to be tried by a later call. Zero is 64.
+	// are dropped, to be tried by a later call. The parts of MaxBatch that refresh
+	// together keep their places until the last of them has ended; with leases, those
+	// of their keys that another process was loading are one load more. Zero is 64.
 	MaxRefreshes int
 
 	// MaxBatch is how many keys a bulk load gets at the most; a call of
