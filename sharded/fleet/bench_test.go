@@ -1,0 +1,79 @@
+package fleet_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/corralcache/corral/sharded/fleet"
+)
+
+// benchKeys are a power of two, so that choosing one costs next to nothing.
+func benchKeys() []string {
+	keys := make([]string, 1<<12)
+	for i := range keys {
+		keys[i] = fmt.Sprint("user:", i*7919)
+	}
+	return keys
+}
+
+var sink int
+
+// BenchmarkRoute is from a key to its shard: hash and pick. Ring's own routing is
+// that of go-redis, a command's way to the client that would send it.
+func BenchmarkRoute(b *testing.B) {
+	weights := func(n int) fleet.Topology {
+		t := equal(n)
+		for i := range t.Shards {
+			t.Shards[i].Weight = uint32(1 + i%3)
+		}
+		return t
+	}
+	for _, n := range []int{1, 2, 8, 32, 128} {
+		for _, c := range []struct {
+			scheme   string
+			router   fleet.RouterFunc
+			topology fleet.Topology
+		}{
+			{"equal", fleet.Rendezvous(), equal(n)},
+			{"weighted", fleet.Rendezvous(), weights(n)},
+			{"ring", fleet.Ring(160, nil), equal(n)},
+			{"jump", fleet.Jump(), equal(n)},
+		} {
+			if c.scheme == "weighted" && n == 1 {
+				continue
+			}
+			b.Run(fmt.Sprintf("%s/shards=%d", c.scheme, n), func(b *testing.B) {
+				r := route(b, c.router, c.topology).(fleet.Picker)
+				hash := fleet.Hasher[string](nil)
+				keys := benchKeys()
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					sink += int(r.Pick(hash(keys[i%len(keys)])))
+				}
+			})
+		}
+		b.Run(fmt.Sprintf("go-redis/shards=%d", n), func(b *testing.B) {
+			ring := newRecordingRing(b, equal(n))
+			keys := benchKeys()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				sink += len(ring.owner(b, keys[i%len(keys)]))
+			}
+		})
+	}
+}
+
+// BenchmarkHash is what a kind of keys costs to hash.
+func BenchmarkHash(b *testing.B) {
+	b.Run("string", func(b *testing.B) { benchHash(b, "user:1234567", nil) })
+	b.Run("string/secret", func(b *testing.B) { benchHash(b, "user:1234567", new([16]byte)) })
+	b.Run("int", func(b *testing.B) { benchHash(b, 1234567, nil) })
+}
+
+func benchHash[K comparable](b *testing.B, key K, secret *[16]byte) {
+	hash := fleet.Hasher[K](secret)
+	b.ReportAllocs()
+	for b.Loop() {
+		sink += int(hash(key))
+	}
+}

@@ -1,0 +1,52 @@
+package fleet
+
+import "math/bits"
+
+// Hash hashes a key as a fleet with these options does.
+func Hash[K comparable](key K, keyBytes func([]byte, K) []byte, secret *[16]byte) (uint64, error) {
+	h, err := newHasher(keyBytes, secret)
+	if err != nil {
+		return 0, err
+	}
+	return h.hash(key)
+}
+
+// Hasher hashes keys that need no KeyBytes.
+func Hasher[K comparable](secret *[16]byte) func(K) uint64 {
+	h, err := newHasher[K](nil, secret)
+	if err != nil {
+		panic(err)
+	}
+	return func(key K) uint64 { sum, _ := h.hash(key); return sum }
+}
+
+// NLog2 is nlog2, and its unit.
+func NLog2(score uint64) (n uint64, unit float64) {
+	return nlog2(nlogTable(), score), 1.0 / (1 << nlogBits)
+}
+
+// Weighted makes the router for unequal weights also of equal ones.
+func Weighted(t Topology) Router {
+	r, _ := Rendezvous()(t)
+	ids, equal := r.(equalWeights)
+	if !equal {
+		return r
+	}
+	weights := make([]uint64, len(ids))
+	for i := range weights {
+		weights[i] = 7
+	}
+	return &unequalWeights{ids, weights, nlogTable()}
+}
+
+// OfCells returns a score for each end of a cell of the table, and one before it.
+func OfCells(yield func(score uint64) bool) {
+	for zeros := range 64 {
+		for cell := range uint64(nlogCells) {
+			m := (1<<63 | cell<<(63-indexBits)) >> zeros
+			if bits.LeadingZeros64(m) != zeros || !yield(m-1) || !yield(m) {
+				break
+			}
+		}
+	}
+}
