@@ -77,3 +77,33 @@ func benchHash[K comparable](b *testing.B, key K, secret *[16]byte) {
 		sink += int(hash(key))
 	}
 }
+
+// BenchmarkPins is a look at pins in memory: none, of a key without one among many,
+// of a pinned key; from all CPUs for the same key.
+func BenchmarkPins(b *testing.B) {
+	for name, n := range map[string]int{"none": 0, "many": 10_000} {
+		p := memoryPins[string](b, 0)
+		for i := range n {
+			_, _, err := p.GetOrPin(b.Context(), fmt.Sprint("user:", i), "a")
+			must(b, err)
+		}
+		for which, key := range map[string]string{"without": "nobody", "pinned": "user:7"} {
+			b.Run(fmt.Sprintf("%s/%s", name, which), func(b *testing.B) {
+				b.ReportAllocs()
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						fleet.LookUp(p, key)
+					}
+				})
+			})
+		}
+	}
+	b.Run("made", func(b *testing.B) {
+		p := memoryPins[int](b, 1<<30)
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			_, _, err := p.GetOrPin(b.Context(), i%fleet.DefaultMaxPins, "a")
+			must(b, err)
+		}
+	})
+}

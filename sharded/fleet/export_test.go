@@ -50,3 +50,6 @@ func OfCells(yield func(score uint64) bool) {
 		}
 	}
 }
+
+// LookUp is how a fleet reads pins in memory.
+func LookUp[K comparable](p *MemoryPins[K], key K) (string, bool) { return p.lookup(key) }
