@@ -72,6 +72,10 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
+	cache, err := able(cache)
+	if err != nil {
+		return nil, err
+	}
 	if err := checked(cache); err != nil {
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func (p *probe[K, V]) processes() []corral.Cache[K, V] {
 // other makes the cache of Config.Other once.
 func (p *probe[K, V]) other() corral.Cache[K, V] {
 	if p.elsewhere == nil {
-		if p.elsewhere = p.Other(p.t); p.elsewhere == nil {
+		if p.elsewhere = able(p.Other(p.t)); p.elsewhere == nil {
 			p.failf("Config.Other returned nil")
 		}
 	}

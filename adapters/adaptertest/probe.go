@@ -23,7 +23,7 @@ type probe[K comparable, V any] struct {
 }
 
 func newProbe[K comparable, V any](t *testing.T, cfg *Config[K, V]) *probe[K, V] {
-	cache := cfg.New(t)
+	cache := able(cfg.New(t))
 	if cache == nil {
 		t.Fatal("adaptertest: Config.New returned nil")
 	}
