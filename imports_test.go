@@ -40,7 +40,7 @@ func TestImports(t *testing.T) {
 func TestModuleIsLight(t *testing.T) {
 	allowed := []string{
 		"github.com/dgraph-io/ristretto/v2", "github.com/redis/go-redis/v9", "golang.org/x/sync",
-		"github.com/guptarohit/asciigraph", // the chart of examples/stampede
+		"github.com/guptarohit/asciigraph",                          // the chart of examples/stampede
 		"github.com/cespare/xxhash/v2", "github.com/dchest/siphash", // the hashes of sharded/fleet, of which nothing else depends
 		// For tests:
 		"github.com/alicebob/miniredis/v2", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/anishathalye/porcupine",

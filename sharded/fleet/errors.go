@@ -1,6 +1,55 @@
 package fleet
 
-import "github.com/corralcache/corral"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/corralcache/corral"
+)
+
+// ErrClosed is what calls get that come after [Fleet.Close].
+var ErrClosed = errors.New("fleet: the fleet is closed")
+
+var errExited = errors.New("fleet: the call of the shard ended its goroutine")
+
+// AbilityError says that a shard lacks what is asked of it.
+type AbilityError struct {
+	Shard   string // its ID
+	Ability string // the interface of package corral, and what of it
+}
+
+// Error names the shard and the ability.
+func (e *AbilityError) Error() string {
+	return fmt.Sprintf("fleet: shard %q lacks corral.%s", e.Shard, e.Ability)
+}
+
+// Unwrap returns a [*corral.OptionError]: with these shards it can never work.
+func (e *AbilityError) Unwrap() error {
+	return option("New: open", fmt.Sprintf("a cache for shard %q", e.Shard), "must be a corral."+e.Ability)
+}
+
+// ShardErrors says which shards failed, by their IDs, and with what.
+type ShardErrors struct {
+	Errors map[string]error
+}
+
+// Error names the shards with their errors.
+func (e *ShardErrors) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "fleet: %d shards failed", len(e.Errors))
+	between := ": "
+	for _, id := range slices.Sorted(maps.Keys(e.Errors)) {
+		fmt.Fprintf(&b, "%s%q: %v", between, id, e.Errors[id])
+		between = "; "
+	}
+	return b.String()
+}
+
+// Unwrap returns the errors, so that errors.Is and errors.As reach through.
+func (e *ShardErrors) Unwrap() []error { return slices.Collect(maps.Values(e.Errors)) }
 
 // option says which field or argument of this package cannot work.
 func option(field string, value any, bound string) error {

@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/corralcache/corral/internal/bounded"
+
 // Router ranks the shards of one [Topology] for a key's hash. It must be safe for
 // concurrent use, and return the same for the same hash in every process.
 //
@@ -22,3 +24,15 @@ type Picker interface {
 // moves when the topology changes. There is none that takes the hash modulo the
 // number of shards: it would move nearly every key.
 type RouterFunc func(Topology) (Router, error)
+
+// route makes the router of t, which is valid.
+func (f RouterFunc) route(t Topology) (r Router, err error) {
+	defer bounded.Recover("Options.Router", &err)
+	if f == nil {
+		f = Rendezvous()
+	}
+	if r, err = f(t); err == nil && r == nil {
+		return nil, option("Options.Router", "a function that returned nil", "must return a Router or an error")
+	}
+	return r, err
+}

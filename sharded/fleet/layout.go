@@ -1,0 +1,170 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/bounded"
+)
+
+// layout is a topology with its open shards: everything that a route depends on,
+// in one value that never changes.
+type layout[K comparable, V any] struct {
+	topology Topology // in order of IDs, as members
+	members  []*member[K, V]
+	at       map[string]int // by ID
+	router   Router
+	picker   Picker // router, if it is one of this package
+}
+
+// openAtOnce is how many shards are opened or closed at a time.
+const openAtOnce = 16
+
+func openLayout[K comparable, V any](ctx context.Context, t Topology, r Router, open OpenFunc[K, V], closing closeFunc) (*layout[K, V], error) {
+	l := &layout[K, V]{topology: t, at: map[string]int{}, members: make([]*member[K, V], len(t.Shards)), router: r}
+	switch r := r.(type) {
+	case equalWeights, *unequalWeights, *ring, jump:
+		l.picker = r.(Picker)
+	}
+	err := ofShards(t.Shards, func(i int, s Shard) (err error) {
+		l.members[i], err = openMember(ctx, s, open)
+		return err
+	})
+	if err == nil {
+		err = goTogether(l.members)
+	}
+	if err != nil {
+		opened := slices.DeleteFunc(l.members, func(m *member[K, V]) bool { return m == nil })
+		return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), opened, closing))
+	}
+	for i, s := range t.Shards {
+		l.at[s.ID] = i
+	}
+	return l, nil
+}
+
+// ofShards calls f for every shard, some at a time. Its error is of [*ShardErrors].
+func ofShards(shards []Shard, f func(i int, s Shard) error) error {
+	errs := make([]error, len(shards))
+	room := make(chan struct{}, openAtOnce)
+	var all sync.WaitGroup
+	for i, s := range shards {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			errs[i] = errExited // unless f returns
+			defer bounded.Recover("the shard", &errs[i])
+			errs[i] = f(i, s)
+		})
+	}
+	all.Wait()
+	failed := map[string]error{}
+	for i, err := range errs {
+		if err != nil {
+			failed[shards[i].ID] = err
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return &ShardErrors{failed}
+}
+
+type closeFunc func(ctx context.Context, s Shard, cache any) error
+
+func closeAll[K comparable, V any](ctx context.Context, members []*member[K, V], closing closeFunc) error {
+	if closing == nil {
+		return nil
+	}
+	shards := make([]Shard, len(members))
+	for i, m := range members {
+		shards[i] = m.shard
+	}
+	return ofShards(shards, func(i int, s Shard) error {
+		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, closing(ctx, s, members[i].opened)
+		})
+		return err
+	})
+}
+
+// pick returns the owner of what has the hash.
+func (l *layout[K, V]) pick(hash uint64) (*member[K, V], error) {
+	if l.picker != nil {
+		return l.members[l.picker.Pick(hash)], nil
+	}
+	return l.pickForeign(hash)
+}
+
+// ranks lends a Router room.
+var ranks = sync.Pool{New: func() any { return new([MaxShards]uint16) }}
+
+// pickForeign asks a Router that may panic, or answer with no shard.
+func (l *layout[K, V]) pickForeign(hash uint64) (m *member[K, V], err error) {
+	defer bounded.Recover("the Router", &err)
+	var first uint16
+	if p, ok := l.router.(Picker); ok {
+		first = p.Pick(hash)
+	} else {
+		room := ranks.Get().(*[MaxShards]uint16)
+		defer ranks.Put(room)
+		ranked := l.router.Rank(hash, room[:0])
+		if len(ranked) == 0 {
+			return nil, option("Options.Router", "a Router that ranked no shard", "must rank at least one")
+		}
+		first = ranked[0]
+	}
+	if err := l.inRange(first); err != nil {
+		return nil, err
+	}
+	return l.members[first], nil
+}
+
+// rank returns all that the Router ranks.
+func (l *layout[K, V]) rank(hash uint64) (ranked []uint16, err error) {
+	defer bounded.Recover("the Router", &err)
+	ranked = l.router.Rank(hash, nil)
+	if len(ranked) == 0 {
+		return nil, option("Options.Router", "a Router that ranked no shard", "must rank at least one")
+	}
+	for _, i := range ranked {
+		if err := l.inRange(i); err != nil {
+			return nil, err
+		}
+	}
+	return ranked, nil
+}
+
+func (l *layout[K, V]) inRange(i uint16) error {
+	if n := len(l.members); int(i) >= n {
+		return option("Options.Router", fmt.Sprintf("a Router that ranked shard %d", i), fmt.Sprintf("must be below %d", n))
+	}
+	return nil
+}
+
+// openMember opens one shard and asks it whether it can work.
+func openMember[K comparable, V any](ctx context.Context, s Shard, open OpenFunc[K, V]) (*member[K, V], error) {
+	cache, err := open(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if isNil(cache) {
+		return nil, option("New: open", "a function that returned nil", "must return a cache or an error")
+	}
+	return newMember(s, cache)
+}
+
+// newMember returns a member also with an error: it has to be closed.
+func newMember[K comparable, V any](s Shard, cache corral.Cache[K, V]) (m *member[K, V], err error) {
+	m = &member[K, V]{shard: s, opened: cache}
+	defer bounded.Recover("the shard", &err)
+	m.look(cache)
+	if m.checker != nil {
+		return m, m.checker.Check()
+	}
+	return m, nil
+}

@@ -1,0 +1,151 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/bounded"
+)
+
+// part is what of a call with many keys goes to one shard.
+type part[K comparable] struct {
+	keys []K
+	at   []int // where they were among all; nil for all of them in their order
+}
+
+// those returns what belongs to the keys of a part.
+func those[T any](all []T, at []int) []T {
+	if at == nil {
+		return all
+	}
+	some := make([]T, len(at))
+	for j, i := range at {
+		some[j] = all[i]
+	}
+	return some
+}
+
+// partsAtOnce is how many shards are called at a time.
+const partsAtOnce = 16
+
+// scatter calls each shard with those of the keys that are on it, and gathers what
+// they return. A part that fails, or is late, is the error of its keys alone.
+func scatter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K,
+	call func(ctx context.Context, m *member[K, V], p part[K]) ([]R, error)) ([]R, error) {
+	parts, failed := f.split(ctx, keys)
+	if len(parts) == 1 && failed == nil {
+		for m := range parts {
+			return call(ctx, m, part[K]{keys: keys})
+		}
+	}
+	ctx, cancel := f.budget(ctx)
+	defer cancel()
+	answers := make(map[*member[K, V]]*answer[R], len(parts))
+	room := make(chan struct{}, partsAtOnce)
+	var all sync.WaitGroup
+	for m, p := range parts {
+		a := &answer[R]{err: errExited} // unless the shard returns
+		answers[m] = a
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			a.results, a.err = bounded.Do(ctx, func(ctx context.Context) ([]R, error) { return call(ctx, m, *p) })
+		})
+	}
+	all.Wait()
+	results := make([]R, len(keys))
+	for m, p := range parts {
+		failed = gather(p, answers[m], results, failed)
+	}
+	if failed == nil {
+		return results, nil
+	}
+	return results, &corral.KeyErrors[K]{Errors: failed}
+}
+
+// each is scatter of a call that returns an error alone.
+func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], keys []K,
+	call func(ctx context.Context, m *member[K, V], p part[K]) error) error {
+	_, err := scatter(ctx, f, keys, func(ctx context.Context, m *member[K, V], p part[K]) ([]struct{}, error) {
+		return make([]struct{}, len(p.keys)), call(ctx, m, p)
+	})
+	return err
+}
+
+// split finds the shard of each key. failed are the keys that have none.
+func (f *Fleet[K, V]) split(ctx context.Context, keys []K) (parts map[*member[K, V]]*part[K], failed map[K]error) {
+	parts = map[*member[K, V]]*part[K]{}
+	for i, key := range keys {
+		m, err := f.route(ctx, key)
+		if err != nil {
+			failed = with(failed, key, err)
+			continue
+		}
+		p := parts[m]
+		if p == nil {
+			p = &part[K]{}
+			parts[m] = p
+		}
+		p.keys, p.at = append(p.keys, key), append(p.at, i)
+	}
+	return parts, failed
+}
+
+func with[K comparable](failed map[K]error, key K, err error) map[K]error {
+	if failed == nil {
+		failed = map[K]error{}
+	}
+	failed[key] = err
+	return failed
+}
+
+// budget bounds the parts, so that what the others returned is not lost with a
+// caller who gave up.
+func (f *Fleet[K, V]) budget(ctx context.Context) (context.Context, context.CancelFunc) {
+	if f.opts.Timeout > 0 {
+		return context.WithTimeoutCause(ctx, f.opts.Timeout, errLate)
+	}
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithTimeoutCause(ctx, time.Until(end)/10*9, errLate)
+	}
+	return ctx, func() {}
+}
+
+var errLate error = &lateError{}
+
+// lateError is a deadline, so that whoever tells slow shards from broken ones can.
+type lateError struct{}
+
+func (*lateError) Error() string { return "fleet: the shard was late" }
+func (*lateError) Unwrap() error { return context.DeadlineExceeded }
+
+// answer is what a shard made of its part.
+type answer[R any] struct {
+	results []R
+	err     error
+}
+
+// gather puts the results where they belong, and adds to failed the keys without.
+func gather[K comparable, R any](p *part[K], a *answer[R], results []R, failed map[K]error) map[K]error {
+	var some *corral.KeyErrors[K]
+	if a.err == nil || errors.As(a.err, &some) {
+		if err := fits(len(p.keys), "results of a shard", len(a.results)); err != nil {
+			a.err, some = err, nil
+		}
+	}
+	for j, key := range p.keys {
+		err := a.err
+		if some != nil {
+			err = some.Errors[key]
+		}
+		if err != nil {
+			failed = with(failed, key, err)
+		} else {
+			results[p.at[j]] = a.results[j]
+		}
+	}
+	return failed
+}
