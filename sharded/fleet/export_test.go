@@ -53,3 +53,6 @@ func OfCells(yield func(score uint64) bool) {
 
 // LookUp is how a fleet reads pins in memory.
 func LookUp[K comparable](p *MemoryPins[K], key K) (string, bool) { return p.lookup(key) }
+
+// Pinned is what a fleet takes a key to be pinned to.
+func Pinned[K comparable, V any](f *Fleet[K, V], key K) (string, bool) { return f.pins.peek(key) }

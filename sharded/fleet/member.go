@@ -63,22 +63,25 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 // goTogether says which member lacks what others have and a Loader counts on for
 // every key.
 func goTogether[K comparable, V any](members []*member[K, V]) error {
-	for ability, has := range map[string]func(*member[K, V]) bool{
-		"PlainCache": func(m *member[K, V]) bool { return m.plain != nil },
-		"Layered":    func(m *member[K, V]) bool { return m.layered },
-		leaserOn:     func(m *member[K, V]) bool { return m.leaser != nil },
+	for _, a := range []struct {
+		ability string
+		has     func(*member[K, V]) bool
+	}{
+		{"PlainCache", func(m *member[K, V]) bool { return m.plain != nil }},
+		{"Layered", func(m *member[K, V]) bool { return m.layered }},
+		{leaserOn, func(m *member[K, V]) bool { return m.leaser != nil }},
 	} {
 		var without *member[K, V]
 		with := 0
 		for _, m := range members {
-			if has(m) {
+			if a.has(m) {
 				with++
 			} else if without == nil {
 				without = m
 			}
 		}
 		if with > 0 && without != nil {
-			return &AbilityError{Shard: without.shard.ID, Ability: ability}
+			return &AbilityError{Shard: without.shard.ID, Ability: a.ability}
 		}
 	}
 	return nil

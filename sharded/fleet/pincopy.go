@@ -98,17 +98,26 @@ func (c *pinCopy[K]) rest() {
 	c.growOldLocked(due, pinsEvery)
 }
 
+// growOldLocked makes the copy older after a while, unless it is made young before.
 func (c *pinCopy[K]) growOldLocked(to int32, after time.Duration) {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	if c.stopped {
 		return
 	}
-	c.timer = time.AfterFunc(after, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(after, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.timer != timer { // it was stopped too late
+			return
+		}
 		if c.age.Store(to); to == due {
 			c.growOldLocked(old, pinsOldest-pinsEvery)
 		}
 	})
+	c.timer = timer
 }
 
 // read reads the pins if their version is another one.

@@ -66,7 +66,7 @@ func TestOneOfAllRacersPins(t *testing.T) {
 
 // Two at a time meet within nanoseconds, over and over.
 func TestOneOfTwoRacersPins(t *testing.T) {
-	const rounds = 20_000
+	const rounds = 3000
 	p := memoryPins[int](t, 0)
 	var here, pins atomic.Int64
 	var both sync.WaitGroup
@@ -75,7 +75,7 @@ func TestOneOfTwoRacersPins(t *testing.T) {
 			for key := range rounds {
 				here.Add(1)
 				for spins := 0; here.Load() < int64(2*key+2); spins++ {
-					if spins%1000 == 999 {
+					if spins%50 == 49 {
 						runtime.Gosched()
 					}
 				}
