@@ -90,6 +90,37 @@ func TestManyLeasesAreAtTheirShards(t *testing.T) {
 	}
 }
 
+// counted counts the calls for many leases, and refuses those for one.
+type counted struct {
+	*memadapter.Process[string, string]
+	many *atomic.Int64
+}
+
+func (c counted) Acquire(context.Context, string, corral.LeaseRequest[string]) (l corral.Lease[string], err error) {
+	return l, errors.New("one at a time")
+}
+
+func (c counted) AcquireMany(ctx context.Context, keys []string, requests []corral.LeaseRequest[string]) ([]corral.Lease[string], error) {
+	c.many.Add(1)
+	return c.Process.AcquireMany(ctx, keys, requests)
+}
+
+func TestManyLeasesAreOneCallToEachShard(t *testing.T) {
+	var many atomic.Int64
+	f, _ := open(t, equal(3), fleet.Options[string]{}, func(int) corral.Cache[string, string] {
+		return counted{memadapter.NewShared[string, string](time.Minute).Process(), &many}
+	})
+	keys := mixed(keysOn(f, 3, 4))
+	requests := make([]corral.LeaseRequest[string], 12)
+	for i := range requests {
+		requests[i].Token = fmt.Sprint("token", i)
+	}
+	_, err := f.AcquireMany(t.Context(), keys, requests)
+	if must(t, err); many.Load() != 3 {
+		t.Errorf("3 shards got %d calls", many.Load())
+	}
+}
+
 // A shard that gives one lease at a time does so in turns.
 func TestLeasesWithoutBatches(t *testing.T) {
 	type one struct {

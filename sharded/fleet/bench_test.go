@@ -1,9 +1,12 @@
 package fleet_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/memadapter"
 	"github.com/corralcache/corral/sharded/fleet"
 )
 
@@ -106,4 +109,33 @@ func BenchmarkPins(b *testing.B) {
 			must(b, err)
 		}
 	})
+}
+
+// BenchmarkGet is a hit through a fleet of caches in memory, beside the cache alone.
+func BenchmarkGet(b *testing.B) {
+	one := memadapter.New[string, string]()
+	pins := memoryPins[string](b, 0)
+	_, _, err := pins.GetOrPin(b.Context(), "other", "s01")
+	must(b, err)
+	caches := map[string]corral.Cache[string, string]{"alone": one}
+	for name, opts := range map[string]fleet.Options[string]{"fleet": {}, "fleet/pins": {Pins: pins}} {
+		f, _ := open(b, equal(8), opts, func(int) corral.Cache[string, string] { return memadapter.New[string, string]() })
+		caches[name] = f.AsCache()
+	}
+	keys := benchKeys()
+	for _, name := range []string{"alone", "fleet", "fleet/pins"} {
+		cache := caches[name]
+		for _, key := range keys {
+			must(b, cache.Set(b.Context(), key, fresh("value")))
+		}
+		b.Run(name, func(b *testing.B) {
+			ctx := context.Background()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if e, _ := cache.Get(ctx, keys[i%len(keys)]); e == nil {
+					b.Fatal("a miss")
+				}
+			}
+		})
+	}
 }

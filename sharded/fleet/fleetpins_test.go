@@ -3,7 +3,6 @@ package fleet_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -260,8 +259,8 @@ func TestPinsThatCannotBeReadAtFirst(t *testing.T) {
 	pins.fault.Store(&fault)
 	_, err := fleet.New(t.Context(), equal(2), inMemory, fleet.Options[string]{Pins: pins})
 	wantIs(t, err, fault)
-	var none *fleet.MemoryPins[string]
+	var none *remotePins
 	f, err := fleet.New(t.Context(), equal(2), inMemory, fleet.Options[string]{Pins: none})
 	must(t, err)
-	must(t, f.Delete(t.Context(), fmt.Sprint("key")))
+	must(t, f.Delete(t.Context(), "key"))
 }
