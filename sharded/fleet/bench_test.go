@@ -3,6 +3,8 @@ package fleet_test
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/corralcache/corral"
@@ -53,6 +55,7 @@ func BenchmarkRoute(b *testing.B) {
 				for i := 0; b.Loop(); i++ {
 					sink += int(r.Pick(hash(keys[i%len(keys)])))
 				}
+				reportShares(b, c.router, c.topology)
 			})
 		}
 		b.Run(fmt.Sprintf("go-redis/shards=%d", n), func(b *testing.B) {
@@ -64,6 +67,35 @@ func BenchmarkRoute(b *testing.B) {
 			}
 		})
 	}
+}
+
+// reportShares reports of 200,000 keys how unevenly shards have them for their
+// weights, and how many move when a shard of weight 1 is added.
+func reportShares(b *testing.B, scheme fleet.RouterFunc, before fleet.Topology) {
+	const keys = 200_000
+	after := before
+	after.Shards = append(slices.Clone(before.Shards), fleet.Shard{ID: "s99x", Weight: before.Shards[0].Weight})
+	from, to := route(b, scheme, before), route(b, scheme, after)
+	counts, sum, moved := make([]float64, len(before.Shards)), 0.0, 0.0
+	for hash := range hashes(keys) {
+		at := pick(from, hash)
+		counts[at]++
+		if pick(to, hash) != at {
+			moved++
+		}
+	}
+	for _, s := range before.Shards {
+		sum += float64(max(1, s.Weight))
+	}
+	var most, squares float64
+	for i, s := range before.Shards {
+		share := counts[i] / keys * sum / float64(max(1, s.Weight)) // 1 is what the weight says
+		most = max(most, share)
+		squares += (share - 1) * (share - 1)
+	}
+	b.ReportMetric(math.Sqrt(squares/float64(len(counts))), "cv")
+	b.ReportMetric(most, "max/mean")
+	b.ReportMetric(100*moved/keys, "%moved")
 }
 
 // BenchmarkHash is what a kind of keys costs to hash.

@@ -20,7 +20,7 @@ const (
 // belongs to the first one at or after its own hash. points must be 1 to 10,000, and
 // there may be 1,048,576 virtual nodes in all, of 10 bytes each. What moves is what
 // moves with [Rendezvous], but from or to neighbours on the circle, and the shares
-// are less even: with 160 points at 8 shards they vary by some 5 %. A route takes
+// are less even: with 160 points they vary by some 8 %. A route takes
 // time in proportion to the logarithm of the number of nodes.
 //
 // hash places the virtual nodes: it gets the shard's ID, '#' and the node's number
