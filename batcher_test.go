@@ -585,8 +585,9 @@ func TestBatcher_ValuesAreOfACallerThatWaits(t *testing.T) {
 func TestBatcherRefusesWhatCannotBeLoaded(t *testing.T) {
 	b := &bulk{}
 	bubble(t, "no context", func(t *testing.T) {
-		_, err := corral.NewBatcher(b.load, corral.BatchOptions{})(nil, "a")
-		if _, same := memLoader(t, corral.Options{TTL: 1}).GetOrLoad(nil, "a", (&source{}).load); err == nil || !errors.Is(err, same) {
+		var none context.Context
+		_, err := corral.NewBatcher(b.load, corral.BatchOptions{})(none, "a")
+		if _, same := memLoader(t, corral.Options{TTL: 1}).GetOrLoad(none, "a", (&source{}).load); err == nil || !errors.Is(err, same) {
 			t.Errorf("err is %v, want %v", err, same)
 		}
 	})

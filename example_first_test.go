@@ -42,6 +42,7 @@ func Example() {
 
 	user, err := users.GetOrLoad(ctx, "42", load) // 10,000 callers, one load
 
-	fmt.Println(user.Name, err)
-	// Output: Ann, user 42 <nil>
+	closed := users.Close(ctx) // before the cache
+	fmt.Println(user.Name, err, closed)
+	// Output: Ann, user 42 <nil> <nil>
 }

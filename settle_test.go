@@ -87,6 +87,7 @@ func TestContract_C2_FlightsSettleTogether(t *testing.T) {
 		l := newLoader[string, int](t, c, opts)
 		get(t, l, "k", (&source{}).load)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(told) != 1 || told[0].Op != corral.OpCacheSettle || told[0].Key != "k" {
 			t.Errorf("told %v, want one failed Settle of k", told)
 		}
@@ -103,6 +104,7 @@ func TestContract_C2_FlightsSettleTogether(t *testing.T) {
 		l := newLoader[string, int](t, c, opts)
 		get(t, l, "k", (&source{}).load)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		c.count(t, "have ended", &c.ended, 1)
 		if told == nil || told.Error() != "corral: the cache did not answer within CacheTimeout: context deadline exceeded" {
 			t.Errorf("told %v, want that the cache did not answer", told)
