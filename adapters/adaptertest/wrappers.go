@@ -51,6 +51,11 @@ func checkWrapper[K comparable, V any](p *probe[K, V]) {
 	if len(inner) == 0 {
 		p.failf("Config.Inner returned no cache")
 	}
+	for i, cache := range inner {
+		if c, ok := cache.(corral.Cache[K, V]); ok {
+			inner[i] = able(c)
+		}
+	}
 	for _, a := range abilities[K, V]() {
 		with, of := 0, 0
 		for _, cache := range inner {
