@@ -53,7 +53,7 @@ func corralFar(near bool) func(FarOptions) (Far, error) {
 		}
 		opts := options
 		opts.CacheTimeout = 10 * time.Second // what a busy machine does to a call is not the question
-		c.load = func(context.Context, string) ([]byte, error) { return small, nil }
+		c.load = func(context.Context, string) ([]byte, error) { return o.Loaded, nil }
 		if o.Window == Stale {
 			opts.TTL = StaleLife
 			c.load = func(context.Context, string) ([]byte, error) { <-c.closed; return nil, ErrMissed }

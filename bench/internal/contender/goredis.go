@@ -31,7 +31,7 @@ func init() {
 	})
 	register(Contender{
 		Name: "go-redis by hand: GET, x/sync, SET", Module: module,
-		FarMiss: func(o FarOptions) (Far, error) { return &redisByHand{client: newRedis(o)}, nil },
+		FarMiss: func(o FarOptions) (Far, error) { return &redisByHand{client: newRedis(o), loaded: o.Loaded}, nil },
 		Shared:  newSharedByHand,
 	})
 }
@@ -68,13 +68,11 @@ func touched(b []byte) int {
 	return len(b)
 }
 
-// small is what the loads return that cost nothing.
-var small = []byte("0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789")
-
 // redisByHand is a GET and, in a flight, the load and a SET. It has neither a
 // lease nor anything that holds a load against a Delete.
 type redisByHand struct {
 	client  *redis.Client
+	loaded  []byte
 	flights singleflight.Group
 }
 
@@ -88,7 +86,7 @@ func (r *redisByHand) Get(ctx context.Context, key string) (int, error) {
 		return touched(b), nil
 	}
 	v, err, _ := r.flights.Do(key, func() (any, error) {
-		return small, r.client.Set(ctx, key, small, Life).Err()
+		return r.loaded, r.client.Set(ctx, key, r.loaded, Life).Err()
 	})
 	if err != nil {
 		return 0, err

@@ -14,7 +14,7 @@ import (
 func init() {
 	open := func(o FarOptions) (Far, error) {
 		c := newRedis(o)
-		return &redisCache{c, cache.New(&cache.Options{Redis: c})}, nil
+		return &redisCache{c, cache.New(&cache.Options{Redis: c}), o.Loaded}, nil
 	}
 	register(Contender{
 		Name: "go-redis/cache Once", Module: "github.com/go-redis/cache/v9",
@@ -29,6 +29,7 @@ func init() {
 type redisCache struct {
 	client *redis.Client
 	cache  *cache.Cache
+	loaded []byte
 }
 
 func (r *redisCache) Put(ctx context.Context, key string, value []byte) error {
@@ -39,7 +40,7 @@ func (r *redisCache) Get(ctx context.Context, key string) (int, error) {
 	var b []byte
 	err := r.cache.Once(&cache.Item{
 		Ctx: ctx, Key: key, Value: &b, TTL: Life,
-		Do: func(*cache.Item) (any, error) { return small, nil },
+		Do: func(*cache.Item) (any, error) { return r.loaded, nil },
 	})
 	return touched(b), err
 }

@@ -37,12 +37,15 @@ func far(server func() (*redisd.Server, error)) []*measure.Case {
 			})
 		}
 	}
+	next := new(atomic.Int64) // of all scenarios: a key that one has stored is not new
 	for _, goroutines := range []int{1, 64} {
-		out = append(out, &measure.Case{
-			Group: "far miss", Name: fmt.Sprintf("%s, always new keys, 100 B", plural(goroutines, "goroutine")), Rival: redisHand,
-			Workers: func(int) int { return goroutines },
-			Rows:    farMissRows(server),
-		})
+		for _, size := range []int{100, 10_000} {
+			out = append(out, &measure.Case{
+				Group: "far miss", Name: fmt.Sprintf("%s, always new keys, %s", plural(goroutines, "goroutine"), sizeName(size)), Rival: redisHand,
+				Workers: func(int) int { return goroutines },
+				Rows:    farMissRows(server, size, next),
+			})
+		}
 	}
 	return out
 }
@@ -187,8 +190,8 @@ func counted(s *redisd.Server, wire *redisd.Wire) func() map[string]float64 {
 	}
 }
 
-func farMissRows(server func() (*redisd.Server, error)) []measure.Row {
-	var next atomic.Int64
+func farMissRows(server func() (*redisd.Server, error), size int, next *atomic.Int64) []measure.Row {
+	value := bytes.Repeat([]byte("v"), size)
 	return rows(func(c contender.Contender) func(int) (*measure.Subject, error) {
 		if c.FarMiss == nil {
 			return nil
@@ -199,7 +202,7 @@ func farMissRows(server func() (*redisd.Server, error)) []measure.Row {
 				return nil, err
 			}
 			wire := new(redisd.Wire)
-			f, err := c.FarMiss(contender.FarOptions{Addr: s.Addr, Dial: wire.Dial})
+			f, err := c.FarMiss(contender.FarOptions{Addr: s.Addr, Dial: wire.Dial, Loaded: value})
 			if err != nil {
 				return nil, err
 			}
