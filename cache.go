@@ -89,7 +89,8 @@ type PlainCache[K comparable, V any] interface {
 // that it is far from its end without looking at it: what most hits need stands
 // with the key, which saves them a miss of the processor's caches. A Loader calls
 // Glance in place of Get, unless EarlyExpiry is above 1. After an error or a panic
-// of it the Loader asks Get.
+// of it the Loader asks Get. A type that embeds such a cache to change its Get has to
+// change Glance too.
 type Glancer[K comparable, V any] interface {
 	Glance(ctx context.Context, key K) (Glance[V], error)
 }

@@ -236,6 +236,7 @@ func TestContract_L1_CloseWithLeases(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_ = f.loader[0].Close(ctx)
+		synctest.Wait() // the load is cancelled as Close returns
 		var s source
 		start := time.Now()
 		get(t, f.loader[1], "k", s.load)

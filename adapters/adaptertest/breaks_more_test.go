@@ -31,6 +31,49 @@ func lifeStays(b *bare) {
 	}
 }
 
+// overridden changes its entries on the way, and not those that are glanced at.
+type overridden struct {
+	*memadapter.Cache[string, string]
+}
+
+func (o *overridden) Get(ctx context.Context, key string) (*entry, error) {
+	e, err := o.Cache.Get(ctx, key)
+	if e != nil {
+		e = &entry{Value: e.Value[1:], LoadedAt: e.LoadedAt, LoadTime: e.LoadTime, TTL: e.TTL, Keep: e.Keep, Absent: e.Absent}
+	}
+	return e, err
+}
+
+func (o *overridden) Set(ctx context.Context, key string, e *entry) error {
+	own := *e
+	own.Value = "v" + e.Value
+	return o.Cache.Set(ctx, key, &own)
+}
+
+// calm has nothing but quiet entries.
+type calm struct {
+	*memadapter.Cache[string, string]
+}
+
+func (c *calm) Glance(ctx context.Context, key string) (corral.Glance[string], error) {
+	g, err := c.Cache.Glance(ctx, key)
+	g.Quiet = g.Entry != nil
+	return g, err
+}
+
+// squinting sees another value than the entry has.
+type squinting struct {
+	*memadapter.Cache[string, string]
+}
+
+func (s *squinting) Glance(ctx context.Context, key string) (corral.Glance[string], error) {
+	g, err := s.Cache.Glance(ctx, key)
+	if g.Entry != nil {
+		g.Value = g.Entry.Value + "!"
+	}
+	return g, err
+}
+
 // fickle is far every other time.
 type fickle struct {
 	*faulty
