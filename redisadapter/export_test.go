@@ -18,3 +18,7 @@ var (
 	Slot       = slotOf
 	TagOf      = tagOf
 )
+
+// HooksSurvive reports whether this version of go-redis keeps hooks in what
+// WithTimeout returns.
+func HooksSurvive() bool { return hooksSurvive() }

@@ -2,6 +2,7 @@ package redisadapter
 
 import (
 	"context"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ type prompt struct {
 	client *redis.Client // nil if there is not one server
 	well   atomic.Bool   // the last GET was answered
 	bound  atomic.Pointer[bound]
+	vain   atomic.Bool // there is none
 }
 
 // shortestBound is the shortest length that a client's waits are given. Below it
@@ -39,7 +41,7 @@ type timed interface {
 // context to do so; false if it takes a goroutine that watches.
 func (p *prompt) within(ctx context.Context, t timer) (context.Context, timer, bool) {
 	c, ok := ctx.(timed)
-	if !ok || p.client == nil || !p.well.Load() {
+	if !ok || p.client == nil || !p.well.Load() || p.vain.Load() {
 		return nil, t, false
 	}
 	left, ok := c.Timed()
@@ -48,7 +50,10 @@ func (p *prompt) within(ctx context.Context, t timer) (context.Context, timer, b
 	}
 	b := p.bound.Load()
 	if b == nil {
-		b = newBound(p.client, left)
+		if b = newBound(p.client, left); b == nil {
+			p.vain.Store(true)
+			return nil, t, false
+		}
 		p.bound.CompareAndSwap(nil, b)
 		b = p.bound.Load()
 	}
@@ -82,13 +87,43 @@ type bound struct {
 const slack = 8
 
 // newBound returns a bound for what is left of a deadline, a little of which has
-// gone.
+// gone; nil if the client's waits are longer and cannot be shortened.
 func newBound(client *redis.Client, left time.Duration) *bound {
 	b := &bound{length: left + left/(2*slack), client: client}
 	if opts := client.Options(); !within(opts.ReadTimeout, b.length) || !within(opts.WriteTimeout, b.length) {
+		if !hooksSurvive() {
+			return nil
+		}
 		b.client = client.WithTimeout(b.length)
 	}
 	return b
+}
+
+// hooksSurvive reports whether a client made by WithTimeout has the hooks of the one
+// that it was made of. In some versions of go-redis, 9.23.0 for one, it has none, and
+// reads by it would be missing from its user's traces.
+var hooksSurvive = sync.OnceValue(func() bool {
+	client := redis.NewClient(&redis.Options{MaxRetries: -1, Dialer: func(context.Context, string, string) (net.Conn, error) {
+		return nil, net.ErrClosed
+	}})
+	defer func() { _ = client.Close() }()
+	var h asked
+	client.AddHook(&h)
+	_ = client.WithTimeout(time.Second).Process(context.Background(), redis.NewCmd(context.Background(), "ping"))
+	return bool(h)
+})
+
+// asked is a hook that notes that it was asked.
+type asked bool
+
+func (*asked) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (a *asked) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(context.Context, redis.Cmder) error { *a = true; return nil }
+}
+
+func (*asked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 // within reports whether a wait of the client's is bounded, by most.

@@ -56,6 +56,10 @@ func TestAPromptReadKeepsToItsDeadline(t *testing.T) {
 				client := redistest.ClientWith(t, &opts)
 				hook := &onCaller{}
 				client.AddHook(hook)
+				var here int64 // where the client's waits are longer, it takes another client, with the same hooks
+				if opts.ReadTimeout > 0 || redisadapter.HooksSurvive() {
+					here = 1
+				}
 				l, err := corral.New(users(client), corral.Options{TTL: time.Hour, CacheTimeout: limit})
 				must(t, err)
 				defer func() { must(t, l.Close(context.Background())) }()
@@ -72,11 +76,11 @@ func TestAPromptReadKeepsToItsDeadline(t *testing.T) {
 				}
 				must(t, l.Set(t.Context(), 42, User{"Ann"}))
 				call(0) // nothing was answered before
-				if u, _ := call(1); u.Name != "Ann" {
+				if u, _ := call(here); u.Name != "Ann" {
 					t.Errorf("got %v", u)
 				}
 				wire.Swallow(true)
-				if u, took := call(1); u.Name != "loaded" || took > 2*limit+limit/4 { // the read, and the lease
+				if u, took := call(here); u.Name != "loaded" || took > 2*limit+limit/4 { // the read, and the lease
 					t.Errorf("got %v after %v", u, took)
 				}
 				if _, took := call(0); took > 2*limit {
@@ -85,7 +89,7 @@ func TestAPromptReadKeepsToItsDeadline(t *testing.T) {
 				wire.Swallow(false)
 				time.Sleep(time.Minute)
 				call(0)
-				call(1)
+				call(here)
 			})
 		})
 	}
