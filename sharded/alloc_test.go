@@ -61,7 +61,7 @@ func TestAllocsWaiter(t *testing.T) {
 			}
 			synctest.Wait()
 			each := float64(made[rounds-1]-made[early]) / (rounds - 1 - early)
-			if each > callers/4 {
+			if each > callers/2 { // the runtime makes some, as they block on other processors
 				t.Errorf("a flight of %d callers allocates %v times, want no more than one of one caller", callers, each)
 			}
 		})
