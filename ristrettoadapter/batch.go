@@ -2,9 +2,9 @@ package ristrettoadapter
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 var (
@@ -33,7 +33,7 @@ func (a *Cache[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 	if a.none() {
 		return errNoCache
 	}
-	return a.store.removeMany(ctx, keys).error()
+	return a.store.removeMany(ctx, keys).Err()
 }
 
 // GetMany is Get of every key.
@@ -56,46 +56,46 @@ func (a *PlainCache[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 	if a.c == nil {
 		return errNoCache
 	}
-	return a.store.removeMany(ctx, keys).error()
+	return a.store.removeMany(ctx, keys).Err()
 }
 
 func getMany[K Key, V any](ctx context.Context, keys []K, get func(context.Context, K) (*corral.Entry[V], error)) ([]*corral.Entry[V], error) {
 	entries := make([]*corral.Entry[V], len(keys))
-	var failed failures[K]
+	var failed manykeys.Failures[K]
 	for i, key := range keys {
 		var err error
 		if entries[i], err = get(ctx, key); err != nil {
-			failed.add(key, err)
+			failed.Add(key, err)
 		}
 	}
-	return entries, failed.error()
+	return entries, failed.Err()
 }
 
 // setMany sets entries one by one, each visible at once and settled with its key,
 // and deletes the keys of those that are over.
 func setMany[K Key, S, V any](ctx context.Context, s *store[K, S], keys []K, entries []*corral.Entry[V], over func(*corral.Entry[V]) bool, set func(context.Context, K, *corral.Entry[V]) error) error {
-	if len(keys) != len(entries) {
-		return fmt.Errorf("ristrettoadapter: %d entries for %d keys: want as many", len(entries), len(keys))
+	if err := manykeys.Fit("ristrettoadapter", len(keys), "entries", len(entries)); err != nil {
+		return err
 	}
-	var failed failures[K]
+	var failed manykeys.Failures[K]
 	var gone []K
 	for i, key := range keys {
 		if e := entries[i]; e != nil && over(e) {
 			gone = append(gone, key)
 		} else if err := set(ctx, key, e); err != nil {
-			failed.add(key, err)
+			failed.Add(key, err)
 		}
 	}
 	for key, err := range s.removeMany(ctx, gone) {
-		failed.add(key, err)
+		failed.Add(key, err)
 	}
-	return failed.error()
+	return failed.Err()
 }
 
 // removeMany deletes keys, with one wait for up to sweepBatch of them. A key that
 // is being written it deletes in the end, alone: to wait for its writer with
 // others owned could be to wait for one that waits for them.
-func (s *store[K, S]) removeMany(ctx context.Context, keys []K) (failed failures[K]) {
+func (s *store[K, S]) removeMany(ctx context.Context, keys []K) (failed manykeys.Failures[K]) {
 	var busy []K
 	for len(keys) > 0 {
 		n := min(len(keys), sweepBatch)
@@ -104,14 +104,14 @@ func (s *store[K, S]) removeMany(ctx context.Context, keys []K) (failed failures
 	}
 	for _, key := range busy {
 		if err := s.remove(ctx, key); err != nil {
-			failed.add(key, err)
+			failed.Add(key, err)
 		}
 	}
 	return failed
 }
 
 // eraseMany is erase of those keys that nobody is writing. It returns the others.
-func (s *store[K, S]) eraseMany(ctx context.Context, keys []K, failed *failures[K]) (busy []K) {
+func (s *store[K, S]) eraseMany(ctx context.Context, keys []K, failed *manykeys.Failures[K]) (busy []K) {
 	own := make(map[K]*write[S], len(keys))
 	for _, key := range keys {
 		w := s.supersede(key)
@@ -122,7 +122,7 @@ func (s *store[K, S]) eraseMany(ctx context.Context, keys []K, failed *failures[
 		s.untrack(key)
 		if err := s.del(key); err != nil {
 			s.release(key, w)
-			failed.add(key, err)
+			failed.Add(key, err)
 			continue
 		}
 		own[key] = w
@@ -134,7 +134,7 @@ func (s *store[K, S]) eraseMany(ctx context.Context, keys []K, failed *failures[
 	for key, w := range own {
 		if err != nil {
 			s.leave(key, w) // as erase does
-			failed.add(key, err)
+			failed.Add(key, err)
 		} else {
 			s.release(key, w)
 		}
@@ -153,21 +153,4 @@ func (s *store[K, S]) supersede(key K) *write[S] {
 		return nil
 	}
 	return s.takeLocked(st, key, before)
-}
-
-// failures are the errors of single keys; nil for none.
-type failures[K comparable] map[K]error
-
-func (f *failures[K]) add(key K, err error) {
-	if *f == nil {
-		*f = failures[K]{}
-	}
-	(*f)[key] = err
-}
-
-func (f failures[K]) error() error {
-	if len(f) == 0 {
-		return nil
-	}
-	return &corral.KeyErrors[K]{Errors: f}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 var (
@@ -40,16 +41,16 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V]
 	if err == nil || len(missing) == len(keys) {
 		return entries, err
 	}
-	return entries, ofEach(missing, func(i int) error { return of(err, missing[i]) })
+	return entries, manykeys.Each(missing, func(i int) error { return manykeys.Of(err, missing[i]) })
 }
 
 // SetMany is Set of every key.
 func (c *Cache[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.Entry[V]) (err error) {
-	switch err := fits(len(keys), "entries", len(entries)); {
+	switch err := manykeys.Fit("layered", len(keys), "entries", len(entries)); {
 	case err != nil:
 		return err
 	case c.farMany == nil:
-		return inTurns(keys, func(i int) error { return c.Set(ctx, keys[i], entries[i]) })
+		return manykeys.InTurns(keys, "the far cache", errExited, func(i int) error { return c.Set(ctx, keys[i], entries[i]) })
 	}
 	writes := c.beginWrites(keys, entries)
 	err = errExited // unless far returns
@@ -60,7 +61,7 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.E
 // DeleteMany is Delete of every key.
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 	if c.farMany == nil {
-		return inTurns(keys, func(i int) error { return c.Delete(ctx, keys[i]) })
+		return manykeys.InTurns(keys, "the far cache", errExited, func(i int) error { return c.Delete(ctx, keys[i]) })
 	}
 	writes := c.beginWrites(keys, nil)
 	defer func() {
@@ -74,22 +75,22 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 	if len(dropped) == 0 {
 		return err
 	}
-	return ofEach(keys, func(i int) error {
+	return manykeys.Each(keys, func(i int) error {
 		if failed := dropped[keys[i]]; failed != nil {
-			return errors.Join(fmt.Errorf("layered: near: %w", failed), of(err, keys[i]))
+			return errors.Join(fmt.Errorf("layered: near: %w", failed), manykeys.Of(err, keys[i]))
 		}
-		return of(err, keys[i])
+		return manykeys.Of(err, keys[i])
 	})
 }
 
 // AcquireMany is Acquire of every key.
 func (c *Cache[K, V]) AcquireMany(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
-	if err := fits(len(keys), "requests", len(requests)); err != nil {
+	if err := manykeys.Fit("layered", len(keys), "requests", len(requests)); err != nil {
 		return nil, err
 	}
 	leases := make([]corral.Lease[V], len(keys))
 	if c.leaserMany == nil {
-		return leases, inTurns(keys, func(i int) (err error) {
+		return leases, manykeys.InTurns(keys, "the far cache", errExited, func(i int) (err error) {
 			leases[i], err = c.Acquire(ctx, keys[i], requests[i])
 			return err
 		})
@@ -103,10 +104,10 @@ func (c *Cache[K, V]) AcquireMany(ctx context.Context, keys []K, requests []corr
 	asked := time.Now()
 	answers, err := c.leaserMany.AcquireMany(ctx, keys, c.asks(requests))
 	if err == nil {
-		err = fits(len(keys), "leases", len(answers))
+		err = manykeys.Fit("layered", len(keys), "leases", len(answers))
 	}
 	for i := range answers[:min(len(answers), len(keys))] {
-		if of(err, keys[i]) == nil {
+		if manykeys.Of(err, keys[i]) == nil {
 			leases[i] = answers[i]
 			leases[i].Entry = c.whole(answers[i].Entry, asked)
 		}
@@ -116,28 +117,28 @@ func (c *Cache[K, V]) AcquireMany(ctx context.Context, keys []K, requests []corr
 
 // RenewMany is Renew of every key.
 func (c *Cache[K, V]) RenewMany(ctx context.Context, keys []K, tokens []string) error {
-	switch err := fits(len(keys), "tokens", len(tokens)); {
+	switch err := manykeys.Fit("layered", len(keys), "tokens", len(tokens)); {
 	case err != nil:
 		return err
 	case c.leaserMany == nil:
-		return inTurns(keys, func(i int) error { return c.Renew(ctx, keys[i], tokens[i]) })
+		return manykeys.InTurns(keys, "the far cache", errExited, func(i int) error { return c.Renew(ctx, keys[i], tokens[i]) })
 	}
 	return c.leaserMany.RenewMany(ctx, keys, tokens)
 }
 
 // FillMany is Fill of every key.
 func (c *Cache[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, entries []*corral.Entry[V]) (err error) {
-	switch err := errors.Join(fits(len(keys), "tokens", len(tokens)), fits(len(keys), "entries", len(entries))); {
+	switch err := errors.Join(manykeys.Fit("layered", len(keys), "tokens", len(tokens)), manykeys.Fit("layered", len(keys), "entries", len(entries))); {
 	case err != nil:
 		return err
 	case c.leaserMany == nil:
-		return inTurns(keys, func(i int) error { return c.Fill(ctx, keys[i], tokens[i], entries[i]) })
+		return manykeys.InTurns(keys, "the far cache", errExited, func(i int) error { return c.Fill(ctx, keys[i], tokens[i], entries[i]) })
 	}
 	writes := c.beginWrites(keys, entries)
 	err = errExited // unless far returns
 	defer func() {
 		for i, w := range writes {
-			c.report(c.endRefill(ctx, w, entries[i], of(err, w.key)))
+			c.report(c.endRefill(ctx, w, entries[i], manykeys.Of(err, w.key)))
 		}
 	}()
 	return c.leaserMany.FillMany(ctx, keys, tokens, entries)
@@ -145,11 +146,11 @@ func (c *Cache[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, e
 
 // ReleaseMany is Release of every key.
 func (c *Cache[K, V]) ReleaseMany(ctx context.Context, keys []K, tokens []string) error {
-	switch err := fits(len(keys), "tokens", len(tokens)); {
+	switch err := manykeys.Fit("layered", len(keys), "tokens", len(tokens)); {
 	case err != nil:
 		return err
 	case c.leaserMany == nil:
-		return inTurns(keys, func(i int) error { return c.Release(ctx, keys[i], tokens[i]) })
+		return manykeys.InTurns(keys, "the far cache", errExited, func(i int) error { return c.Release(ctx, keys[i], tokens[i]) })
 	}
 	return c.leaserMany.ReleaseMany(ctx, keys, tokens)
 }
@@ -188,14 +189,14 @@ func (f farBatch[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 func (n *nearLayer[K, V]) getMany(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
 	entries := make([]*corral.Entry[V], len(keys))
 	if n.nearMany == nil {
-		return entries, ofEach(keys, func(i int) (err error) {
+		return entries, manykeys.Each(keys, func(i int) (err error) {
 			entries[i], err = n.Get(ctx, keys[i])
 			return err
 		})
 	}
 	copies, err := n.nearMany.GetMany(ctx, keys)
 	for i, e := range copies[:min(len(copies), len(keys))] {
-		if e != nil && of(err, keys[i]) == nil && n.serves(e) {
+		if e != nil && manykeys.Of(err, keys[i]) == nil && n.serves(e) {
 			entries[i] = e
 		}
 	}
@@ -207,7 +208,7 @@ func (n *nearLayer[K, V]) getMany(ctx context.Context, keys []K) ([]*corral.Entr
 func (c *Cache[K, V]) readFarMany(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
 	entries := make([]*corral.Entry[V], len(keys))
 	if c.farMany == nil {
-		return entries, inTurns(keys, func(i int) (err error) {
+		return entries, manykeys.InTurns(keys, "the far cache", errExited, func(i int) (err error) {
 			entries[i], err = c.readFar(ctx, keys[i])
 			return err
 		})
@@ -221,10 +222,10 @@ func (c *Cache[K, V]) readFarMany(ctx context.Context, keys []K) ([]*corral.Entr
 	asked := time.Now()
 	found, err := c.farMany.GetMany(ctx, keys)
 	if err == nil {
-		err = fits(len(keys), "entries from far", len(found))
+		err = manykeys.Fit("layered", len(keys), "entries from far", len(found))
 	}
 	for i, e := range found[:min(len(found), len(keys))] {
-		if of(err, keys[i]) == nil {
+		if manykeys.Of(err, keys[i]) == nil {
 			entries[i] = c.whole(e, asked)
 		}
 	}
@@ -258,7 +259,7 @@ func (c *Cache[K, V]) endSets(ctx context.Context, keys []K, writes []fill[K], e
 		c.dropManyLocked(ctx, keys, same, dropped)
 		for _, i := range same {
 			w, e := writes[i], entries[i]
-			if dropped[w.key] == nil && of(err, w.key) == nil && e != nil && w.attachedLocked() && c.copies(w, e) {
+			if dropped[w.key] == nil && manykeys.Of(err, w.key) == nil && e != nil && w.attachedLocked() && c.copies(w, e) {
 				copied = append(copied, c.copyLocked(ctx, w, e))
 			}
 			w.endWriteLocked()
@@ -270,18 +271,17 @@ func (c *Cache[K, V]) endSets(ctx context.Context, keys []K, writes []fill[K], e
 	if len(dropped) == 0 {
 		return err
 	}
-	return ofEach(keys, func(i int) error { return cmp.Or(of(err, keys[i]), dropped[keys[i]]) })
+	return manykeys.Each(keys, func(i int) error { return cmp.Or(manykeys.Of(err, keys[i]), dropped[keys[i]]) })
 }
 
 // reportMany reports what near said of each key, or of all of them.
 func (c *Cache[K, V]) reportMany(keys []K, err error) {
-	var some *corral.KeyErrors[K]
-	if !errors.As(err, &some) {
+	if !manykeys.Partial[K](err) {
 		c.report(err)
 		return
 	}
 	for _, key := range keys {
-		c.report(some.Errors[key])
+		c.report(manykeys.Of(err, key))
 	}
 }
 
@@ -318,7 +318,7 @@ func (c *Cache[K, V]) dropManyLocked(ctx context.Context, keys []K, same []int, 
 	}
 	err := c.deleteNear(ctx, some)
 	for _, key := range some {
-		if failed := of(err, key); failed != nil {
+		if failed := manykeys.Of(err, key); failed != nil {
 			dropped[key] = failed
 		}
 	}

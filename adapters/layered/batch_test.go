@@ -3,6 +3,7 @@
 package layered_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,27 +38,27 @@ func (c *nearCache) DeleteMany(ctx context.Context, keys []string) error {
 func (c *farCache) GetMany(ctx context.Context, keys []string) (entries []entry, err error) {
 	c.reads.Add(1)
 	failed := c.call("GetMany", func() { entries, err = c.Process.GetMany(ctx, keys) })
-	return entries, errors.Join(failed, err)
+	return entries, cmp.Or(failed, err)
 }
 
 func (c *farCache) SetMany(ctx context.Context, keys []string, entries []entry) (err error) {
 	failed := c.call("SetMany", func() { err = c.Process.SetMany(ctx, keys, entries) })
-	return errors.Join(failed, err)
+	return cmp.Or(failed, err)
 }
 
 func (c *farCache) DeleteMany(ctx context.Context, keys []string) (err error) {
 	failed := c.call("DeleteMany", func() { err = c.Process.DeleteMany(ctx, keys) })
-	return errors.Join(failed, err)
+	return cmp.Or(failed, err)
 }
 
 func (c *farCache) AcquireMany(ctx context.Context, keys []string, r []corral.LeaseRequest[int]) (l []corral.Lease[int], err error) {
 	failed := c.call("AcquireMany", func() { l, err = c.Process.AcquireMany(ctx, keys, r) })
-	return l, errors.Join(failed, err)
+	return l, cmp.Or(failed, err)
 }
 
 func (c *farCache) FillMany(ctx context.Context, keys, tokens []string, entries []entry) (err error) {
 	failed := c.call("FillMany", func() { err = c.Process.FillMany(ctx, keys, tokens, entries) })
-	return errors.Join(failed, err)
+	return cmp.Or(failed, err)
 }
 
 // oneAtATime is a far cache without the calls of many keys.
@@ -197,6 +198,25 @@ func TestManyWritesThatFailInPart(t *testing.T) {
 		}
 		if err := p.SetMany(t.Context(), keysAB, two(5, 6)); !errors.As(err, &some) || len(some.Errors) != 2 {
 			t.Errorf("SetMany: error %v, want that near dropped nothing", err)
+		}
+	})
+}
+
+// An error beside a KeyErrors is that of the keys that it does not name.
+func TestContract_W3_AnErrorJoinedToKeyErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := hearing(t, newStore(), layered.Options{})
+		must(t, p.Set(t.Context(), "c", lasting(3)))
+		lost := errors.New("the connection broke")
+		p.far.coming = func(string) error {
+			return errors.Join(&corral.KeyErrors[string]{Errors: map[string]error{"b": errBoom}}, lost)
+		}
+		var some *corral.KeyErrors[string]
+		if _, err := p.GetMany(t.Context(), []string{"a", "b", "c"}); !errors.As(err, &some) || len(some.Errors) != 2 || !errors.Is(some.Errors["a"], lost) || some.Errors["b"] != errBoom {
+			t.Errorf("GetMany: error %v", err)
+		}
+		if err := p.DeleteMany(t.Context(), keysAB); !errors.Is(err, lost) {
+			t.Errorf("DeleteMany: error %v", err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 // calls are those of a cache: each goes to the shard that its key is on, or to one
@@ -62,7 +63,7 @@ func (c calls[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V],
 
 // SetMany is SetMany of every shard that a key is on.
 func (c calls[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.Entry[V]) error {
-	if err := fits(len(keys), "entries", len(entries)); err != nil {
+	if err := manykeys.Fit("fleet", len(keys), "entries", len(entries)); err != nil {
 		return err
 	}
 	return each(ctx, c.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {

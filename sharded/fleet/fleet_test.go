@@ -221,6 +221,29 @@ func TestAShardThatMiscounts(t *testing.T) {
 	}
 }
 
+// halfway answers for one key, and loses the others.
+type halfway struct{ *faulty }
+
+var errLost = errors.New("the connection broke")
+
+func (halfway) DeleteMany(_ context.Context, keys []string) error {
+	return errors.Join(&corral.KeyErrors[string]{Errors: map[string]error{keys[0]: errors.New("refused")}}, errLost)
+}
+
+func TestAnErrorJoinedToKeyErrors(t *testing.T) {
+	f, _ := open(t, equal(2), fleet.Options[string]{}, func(i int) corral.Cache[string, string] {
+		if i == 0 {
+			return halfway{newFaulty()}
+		}
+		return newFaulty()
+	})
+	on := keysOn(f, 2, 3)
+	var some *corral.KeyErrors[string]
+	if err := f.DeleteMany(t.Context(), mixed(on)); !errors.As(err, &some) || len(some.Errors) != 3 || !errors.Is(some.Errors[on[0][1]], errLost) {
+		t.Errorf("the error is %v, want that of 3 keys", err)
+	}
+}
+
 // A shard that takes one key at a time is asked in turns, as one of a batch.
 func TestAShardWithoutBatches(t *testing.T) {
 	fault := errors.New("fault")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 // layout is a topology with its open shards: everything that a route depends on,
@@ -49,19 +50,7 @@ func openLayout[K comparable, V any](ctx context.Context, t Topology, r Router, 
 
 // ofShards calls f for every shard, some at a time. Its error is of [*ShardErrors].
 func ofShards(shards []Shard, f func(i int, s Shard) error) error {
-	errs := make([]error, len(shards))
-	room := make(chan struct{}, openAtOnce)
-	var all sync.WaitGroup
-	for i, s := range shards {
-		room <- struct{}{}
-		all.Go(func() {
-			defer func() { <-room }()
-			errs[i] = errExited // unless f returns
-			defer bounded.Recover("the shard", &errs[i])
-			errs[i] = f(i, s)
-		})
-	}
-	all.Wait()
+	errs := manykeys.AtOnce(len(shards), openAtOnce, "the shard", errExited, func(i int) error { return f(i, shards[i]) })
 	failed := map[string]error{}
 	for i, err := range errs {
 		if err != nil {

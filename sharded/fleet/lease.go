@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 // leasing are the calls of a corral.BatchLeaser: each goes to the shard that its key
@@ -92,7 +93,7 @@ func (l leasing[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 // lease at a time are asked by single calls, 16 at once; so it is with the other
 // calls of many leases.
 func (l leasing[K, V]) AcquireMany(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
-	if err := fits(len(keys), "requests", len(requests)); err != nil {
+	if err := manykeys.Fit("fleet", len(keys), "requests", len(requests)); err != nil {
 		return nil, err
 	}
 	return scatter(ctx, l.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) ([]corral.Lease[V], error) {
@@ -104,7 +105,7 @@ func (l leasing[K, V]) AcquireMany(ctx context.Context, keys []K, requests []cor
 			return m.leaserMany.AcquireMany(ctx, p.keys, requests)
 		}
 		leases := make([]corral.Lease[V], len(p.keys))
-		return leases, inTurns(p.keys, func(i int) (err error) {
+		return leases, manykeys.InTurns(p.keys, "the shard", errExited, func(i int) (err error) {
 			leases[i], err = m.leaser.Acquire(ctx, p.keys[i], requests[i])
 			return err
 		})
@@ -117,21 +118,21 @@ func (l leasing[K, V]) RenewMany(ctx context.Context, keys []K, tokens []string)
 		if m.leaserMany != nil {
 			return m.leaserMany.RenewMany(ctx, p.keys, tokens)
 		}
-		return inTurns(p.keys, func(i int) error { return m.leaser.Renew(ctx, p.keys[i], tokens[i]) })
+		return manykeys.InTurns(p.keys, "the shard", errExited, func(i int) error { return m.leaser.Renew(ctx, p.keys[i], tokens[i]) })
 	})
 }
 
 // FillMany is FillMany of every shard that a key is on.
 func (l leasing[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, entries []*corral.Entry[V]) error {
-	if err := fits(len(keys), "entries", len(entries)); err != nil {
-		return errors.Join(err, fits(len(keys), "tokens", len(tokens)))
+	if err := manykeys.Fit("fleet", len(keys), "entries", len(entries)); err != nil {
+		return errors.Join(err, manykeys.Fit("fleet", len(keys), "tokens", len(tokens)))
 	}
 	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, m *member[K, V], p part[K], tokens []string) error {
 		entries := those(entries, p.at)
 		if m.leaserMany != nil {
 			return m.leaserMany.FillMany(ctx, p.keys, tokens, entries)
 		}
-		return inTurns(p.keys, func(i int) error { return m.leaser.Fill(ctx, p.keys[i], tokens[i], entries[i]) })
+		return manykeys.InTurns(p.keys, "the shard", errExited, func(i int) error { return m.leaser.Fill(ctx, p.keys[i], tokens[i], entries[i]) })
 	})
 }
 
@@ -141,13 +142,13 @@ func (l leasing[K, V]) ReleaseMany(ctx context.Context, keys []K, tokens []strin
 		if m.leaserMany != nil {
 			return m.leaserMany.ReleaseMany(ctx, p.keys, tokens)
 		}
-		return inTurns(p.keys, func(i int) error { return m.leaser.Release(ctx, p.keys[i], tokens[i]) })
+		return manykeys.InTurns(p.keys, "the shard", errExited, func(i int) error { return m.leaser.Release(ctx, p.keys[i], tokens[i]) })
 	})
 }
 
 func (l leasing[K, V]) withTokens(ctx context.Context, keys []K, tokens []string,
 	call func(ctx context.Context, m *member[K, V], p part[K], tokens []string) error) error {
-	if err := fits(len(keys), "tokens", len(tokens)); err != nil {
+	if err := manykeys.Fit("fleet", len(keys), "tokens", len(tokens)); err != nil {
 		return err
 	}
 	return each(ctx, l.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {

@@ -2,11 +2,9 @@ package fleet
 
 import (
 	"context"
-	"fmt"
-	"sync"
 
 	"github.com/corralcache/corral"
-	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 // member is a shard of a fleet: its cache and what that can do, each nil if it
@@ -104,7 +102,7 @@ func (s *store[K, V]) getMany(ctx context.Context, keys []K) ([]*corral.Entry[V]
 		return s.many.GetMany(ctx, keys)
 	}
 	entries := make([]*corral.Entry[V], len(keys))
-	return entries, inTurns(keys, func(i int) (err error) {
+	return entries, manykeys.InTurns(keys, "the shard", errExited, func(i int) (err error) {
 		entries[i], err = s.cache.Get(ctx, keys[i])
 		return err
 	})
@@ -114,60 +112,12 @@ func (s *store[K, V]) setMany(ctx context.Context, keys []K, entries []*corral.E
 	if s.many != nil {
 		return s.many.SetMany(ctx, keys, entries)
 	}
-	return inTurns(keys, func(i int) error { return s.cache.Set(ctx, keys[i], entries[i]) })
+	return manykeys.InTurns(keys, "the shard", errExited, func(i int) error { return s.cache.Set(ctx, keys[i], entries[i]) })
 }
 
 func (s *store[K, V]) deleteMany(ctx context.Context, keys []K) error {
 	if s.many != nil {
 		return s.many.DeleteMany(ctx, keys)
 	}
-	return inTurns(keys, func(i int) error { return s.cache.Delete(ctx, keys[i]) })
-}
-
-// turnsAtOnce is how many single calls run at a time on a shard that takes one key
-// at a time.
-const turnsAtOnce = 16
-
-// inTurns calls f for every key. A panic or a Goexit of the shard, which here nobody
-// else would hear of, is the error of its key.
-func inTurns[K comparable](keys []K, f func(i int) error) error {
-	errs := make([]error, len(keys))
-	room := make(chan struct{}, turnsAtOnce)
-	var all sync.WaitGroup
-	for i := range keys {
-		room <- struct{}{}
-		all.Go(func() {
-			defer func() { <-room }()
-			errs[i] = errExited // unless f returns
-			defer bounded.Recover("the shard", &errs[i])
-			errs[i] = f(i)
-		})
-	}
-	all.Wait()
-	return ofEach(keys, func(i int) error { return errs[i] })
-}
-
-// ofEach returns f's errors as a [*corral.KeyErrors]; nil for none.
-func ofEach[K comparable](keys []K, f func(i int) error) error {
-	var failed map[K]error
-	for i, key := range keys {
-		if err := f(i); err != nil {
-			if failed == nil {
-				failed = map[K]error{}
-			}
-			failed[key] = err
-		}
-	}
-	if failed == nil {
-		return nil
-	}
-	return &corral.KeyErrors[K]{Errors: failed}
-}
-
-// fits returns an error unless there are as many of something as keys.
-func fits(keys int, what string, n int) error {
-	if n == keys {
-		return nil
-	}
-	return fmt.Errorf("fleet: %d %s for %d keys: want as many", n, what, keys)
+	return manykeys.InTurns(keys, "the shard", errExited, func(i int) error { return s.cache.Delete(ctx, keys[i]) })
 }

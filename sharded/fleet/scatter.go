@@ -2,12 +2,11 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
-	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/manykeys"
 )
 
 // part is what of a call with many keys goes to one shard.
@@ -60,10 +59,7 @@ func scatter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys [
 	for m, p := range parts {
 		failed = gather(p, answers[m], results, failed)
 	}
-	if failed == nil {
-		return results, nil
-	}
-	return results, &corral.KeyErrors[K]{Errors: failed}
+	return results, failed.Err()
 }
 
 // each is scatter of a call that returns an error alone.
@@ -76,12 +72,12 @@ func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], keys []K,
 }
 
 // split finds the shard of each key. failed are the keys that have none.
-func (f *Fleet[K, V]) split(ctx context.Context, keys []K) (parts map[*member[K, V]]*part[K], failed map[K]error) {
+func (f *Fleet[K, V]) split(ctx context.Context, keys []K) (parts map[*member[K, V]]*part[K], failed manykeys.Failures[K]) {
 	parts = map[*member[K, V]]*part[K]{}
 	for i, key := range keys {
 		m, err := f.route(ctx, key)
 		if err != nil {
-			failed = with(failed, key, err)
+			failed.Add(key, err)
 			continue
 		}
 		p := parts[m]
@@ -92,14 +88,6 @@ func (f *Fleet[K, V]) split(ctx context.Context, keys []K) (parts map[*member[K,
 		p.keys, p.at = append(p.keys, key), append(p.at, i)
 	}
 	return parts, failed
-}
-
-func with[K comparable](failed map[K]error, key K, err error) map[K]error {
-	if failed == nil {
-		failed = map[K]error{}
-	}
-	failed[key] = err
-	return failed
 }
 
 // budget bounds the parts, so that what the others returned is not lost with a
@@ -129,20 +117,15 @@ type answer[R any] struct {
 }
 
 // gather puts the results where they belong, and adds to failed the keys without.
-func gather[K comparable, R any](p *part[K], a *answer[R], results []R, failed map[K]error) map[K]error {
-	var some *corral.KeyErrors[K]
-	if a.err == nil || errors.As(a.err, &some) {
-		if err := fits(len(p.keys), "results of a shard", len(a.results)); err != nil {
-			a.err, some = err, nil
+func gather[K comparable, R any](p *part[K], a *answer[R], results []R, failed manykeys.Failures[K]) manykeys.Failures[K] {
+	if manykeys.Partial[K](a.err) {
+		if err := manykeys.Fit("fleet", len(p.keys), "results of a shard", len(a.results)); err != nil {
+			a.err = err
 		}
 	}
 	for j, key := range p.keys {
-		err := a.err
-		if some != nil {
-			err = some.Errors[key]
-		}
-		if err != nil {
-			failed = with(failed, key, err)
+		if err := manykeys.Of(a.err, key); err != nil {
+			failed.Add(key, err)
 		} else {
 			results[p.at[j]] = a.results[j]
 		}
