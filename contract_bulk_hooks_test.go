@@ -101,8 +101,13 @@ func TestContract_Bulk_C8_HooksMayWriteTheBatch(t *testing.T) {
 func TestContract_Bulk_C7_HooksThatAskForTheBatch(t *testing.T) {
 	var l *corral.Loader[string, int]
 	var s bulkSource
-	told := 0
+	told, asking := 0, false // of the batch, not of what the hook itself asks for
 	ask := func(ctx context.Context, e corral.Event) {
+		if asking {
+			return
+		}
+		asking = true
+		defer func() { asking = false }()
 		told++
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
@@ -118,7 +123,7 @@ func TestContract_Bulk_C7_HooksThatAskForTheBatch(t *testing.T) {
 		_, err := l.GetOrLoadMany(t.Context(), []string{"a", "b", "c"}, func(ctx context.Context, keys []string) (map[string]int, error) {
 			return map[string]int{"a": 1, "b": 2, "c": 3}, l.Delete(ctx, "b")
 		})
-		if synctest.Wait(); err != nil || told < 4 {
+		if synctest.Wait(); err != nil || told != 4 {
 			t.Errorf("GetOrLoadMany: %v; %d hooks were called, want 4", err, told)
 		}
 	})
@@ -126,10 +131,11 @@ func TestContract_Bulk_C7_HooksThatAskForTheBatch(t *testing.T) {
 		bubble(t, "C7/of the cache's errors", func(t *testing.T) {
 			c := newBatch(near)
 			c.spoil(map[string]error{"b": errors.New("the cache is broken")})
+			want := map[bool]int{true: 4, false: 5}[near] // near, what the hook of the look asked for is there already: two gets, a load and a set of b
 			l, told = newLoader[string, int](t, c, opts), 0
 			got, err := l.GetOrLoadMany(t.Context(), []string{"a", "b", "c"}, s.load)
-			if synctest.Wait(); err != nil || len(got) != 3 || told < 5 {
-				t.Errorf("GetOrLoadMany = %v, %v; %d hooks were called, want 5", got, err, told)
+			if synctest.Wait(); err != nil || len(got) != 3 || told != want {
+				t.Errorf("GetOrLoadMany = %v, %v; %d hooks were called, want %d", got, err, told, want)
 			}
 		})
 	}

@@ -10,8 +10,8 @@ import (
 // Hooks tell of what happens in a [Loader]; nil ones cost nothing. Each is
 // called where the thing happens, and never under a lock: what it does, somebody
 // waits for. It may call the Loader, with the context that it was given: where it
-// would wait for itself it gets [ErrRecursiveLoad]. A hook that panics or ends its goroutine changes no result; it
-// counts in Stats.HookPanics. None is called after
+// would wait for itself it gets [ErrRecursiveLoad]. A hook that panics or ends its
+// goroutine changes no result; it counts in Stats.HookPanics. None is called after
 // [Loader.Close] has returned.
 type Hooks struct {
 	Hit        func(ctx context.Context, e Event) // a call was answered from the cache, not with a stale value

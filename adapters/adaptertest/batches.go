@@ -51,6 +51,13 @@ func batchClauses[K comparable, V any]() []clause[K, V] {
 			when:  batching[K, V],
 			check: checkBatchThousand[K, V],
 		},
+	}
+}
+
+// batchTroubleClauses are about calls with many keys when not all goes well, or not
+// alone.
+func batchTroubleClauses[K comparable, V any]() []clause[K, V] {
+	return []clause[K, V]{
 		{
 			name:  "batch-undecodable",
 			rule:  "Bytes of one key that nobody can read are ErrUndecodable in a *KeyErrors under that key alone: the other entries are in their places. SetMany replaces and DeleteMany removes such bytes.",

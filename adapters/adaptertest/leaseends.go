@@ -43,20 +43,42 @@ func leaseEndClauses[K comparable, V any]() []clause[K, V] {
 			check: between(checkLeaseFillAbsent[K, V]),
 		},
 		{
-			name:  "lease-lost",
-			rule:  "Renew and Fill with a token that has not the lease return ErrLeaseLost and change nothing: not the entry, not the lease of another.",
-			why:   "A process that slept through its lease wakes up and stores what it had loaded, over what is newer.",
-			cause: "The token looked at in one command and the entry written in the next; the lease removed without a look at whose it is.",
-			when:  leasing[K, V],
-			check: between(checkLeaseLost[K, V]),
-		},
-		{
 			name:  "lease-release",
 			rule:  "Release ends the lease of its own token, and only that. It leaves the entry and is no error for any token.",
 			why:   "Every load that fails releases. If that ends the lease of another, two load; if it does not end its own, everybody waits until it runs out.",
 			cause: "A plain delete of the lease; an error for what is gone already.",
 			when:  leasing[K, V],
 			check: between(checkLeaseRelease[K, V]),
+		},
+		{
+			name:  "lease-life",
+			rule:  "A lease that is not renewed lasts for LeaseLife, and then another attempt has it.",
+			why:   "The process that had it may be dead. Without an end nobody ever loads the key again; with one that comes early, a second process loads what the first still loads.",
+			cause: "A lease without a life, one in whole seconds, or a clock of the client's.",
+			when:  leasing[K, V],
+			check: between(checkLeaseLife[K, V]),
+		},
+		{
+			name:  "lease-renew",
+			rule:  "Renew gives the lease its whole life from then on, and no more.",
+			why:   "A load may take longer than a lease lasts. If Renew does nothing, every such load is run by all processes, one after the other, and none is stored.",
+			cause: "A life added once; Renew that looks and does not write.",
+			when:  leasing[K, V],
+			check: between(checkLeaseRenew[K, V]),
+		},
+	}
+}
+
+// leaseVoidClauses are about what takes a lease away, and from whom.
+func leaseVoidClauses[K comparable, V any]() []clause[K, V] {
+	return []clause[K, V]{
+		{
+			name:  "lease-lost",
+			rule:  "Renew and Fill with a token that has not the lease return ErrLeaseLost and change nothing: not the entry, not the lease of another.",
+			why:   "A process that slept through its lease wakes up and stores what it had loaded, over what is newer.",
+			cause: "The token looked at in one command and the entry written in the next; the lease removed without a look at whose it is.",
+			when:  leasing[K, V],
+			check: between(checkLeaseLost[K, V]),
 		},
 		{
 			name:  "lease-set",
@@ -81,22 +103,6 @@ func leaseEndClauses[K comparable, V any]() []clause[K, V] {
 			cause: "The token of the attempt answered with something that is the same for each grant.",
 			when:  leasing[K, V],
 			check: between(checkLeaseGrant[K, V]),
-		},
-		{
-			name:  "lease-life",
-			rule:  "A lease that is not renewed lasts for LeaseLife, and then another attempt has it.",
-			why:   "The process that had it may be dead. Without an end nobody ever loads the key again; with one that comes early, a second process loads what the first still loads.",
-			cause: "A lease without a life, one in whole seconds, or a clock of the client's.",
-			when:  leasing[K, V],
-			check: between(checkLeaseLife[K, V]),
-		},
-		{
-			name:  "lease-renew",
-			rule:  "Renew gives the lease its whole life from then on, and no more.",
-			why:   "A load may take longer than a lease lasts. If Renew does nothing, every such load is run by all processes, one after the other, and none is stored.",
-			cause: "A life added once; Renew that looks and does not write.",
-			when:  leasing[K, V],
-			check: between(checkLeaseRenew[K, V]),
 		},
 		{
 			name:  "lease-race",

@@ -49,6 +49,12 @@ func leaseClauses[K comparable, V any]() []clause[K, V] {
 			when:  leasing[K, V],
 			check: between(checkLeaseBeside[K, V]),
 		},
+	}
+}
+
+// leaseSeenClauses are about what who asks for a lease has seen before.
+func leaseSeenClauses[K comparable, V any]() []clause[K, V] {
+	return []clause[K, V]{
 		{
 			name:  "lease-unseen",
 			rule:  "Acquire by one that saw nothing, of a key under which something is stored, is changed and comes with the entry as Get returns it, whoever has the lease; and the lease was not given. With that entry as Seen, it is held.",
