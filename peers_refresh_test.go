@@ -53,6 +53,7 @@ func TestPeers_P18_StaleHitsStartOneGoroutine(t *testing.T) {
 		for range 5000 {
 			wantAll(t, []answer{ask(t.Context(), l, "k", src.load)}, answer{1, nil, 0})
 		}
+		synctest.Wait()
 		if n := flying(); n != 1 {
 			t.Errorf("%d goroutines for 5,000 stale hits, want the refresh's", n)
 		}
