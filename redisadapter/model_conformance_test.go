@@ -99,16 +99,18 @@ func (r *rig) acquire(who int, seen *corral.Entry[User], looked version, force b
 		return otherwise("acquire says that %v is stored, want %d", got.Entry, r.shelf.stored)
 	case a == busy && got.Left <= 0:
 		return otherwise("of another's lease nothing is left")
-	case a == held:
-		r.held[who], r.token[who] = r.shelf.lease, got.Token
+	case a == held && r.held[who] == r.shelf.lease:
+		r.token[who] = got.Token
+	case a == held: // a new lease is for a new load, of which nothing is known yet
+		r.held[who], r.token[who], r.brought[who] = r.shelf.lease, got.Token, 0
 	}
 	return nil
 }
 
 func (r *rig) acquireLate(who int) error {
-	held, token := r.held, r.token
+	held, token, brought := r.held, r.token, r.brought
 	err := r.acquire(who, r.seen, r.looked, false)
-	r.held, r.token = held, token
+	r.held, r.token, r.brought = held, token, brought
 	return err
 }
 
