@@ -51,6 +51,21 @@ func Of[K comparable](err error, key K) error {
 	return err
 }
 
+// Join returns what several calls with the same keys say together: of each key what
+// any of them says.
+func Join[K comparable](keys []K, errs ...error) error {
+	if errors.Join(errs...) == nil {
+		return nil
+	}
+	return Each(keys, func(i int) error {
+		said := make([]error, len(errs))
+		for j, err := range errs {
+			said[j] = Of(err, keys[i])
+		}
+		return errors.Join(said...)
+	})
+}
+
 // Partial reports whether a call may have gone well for some of its keys.
 func Partial[K comparable](err error) bool {
 	_, ok := err.(*corral.KeyErrors[K])

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/manykeys"
@@ -24,31 +25,45 @@ var (
 	_ corral.Wrapper[string, any]     = (*Fleet[string, any])(nil)
 )
 
-// Get is Get of the key's shard.
+// Get is Get of the key's shard. While the topology changes, a key that is not where
+// it belongs now is looked for where it was; see [Fleet.Apply].
 func (c calls[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
-	m, err := c.fleet.route(ctx, key)
+	s, err := c.fleet.route(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	return m.tiers[c.tier].cache.Get(ctx, key)
+	e, err := s.at.tiers[c.tier].cache.Get(ctx, key)
+	if e == nil && err == nil && s.phase == PhaseSwitch && c.tier == whole {
+		return c.fleet.fromOther(ctx, s, key)
+	}
+	return e, err
 }
 
-// Set is Set of the key's shard.
+// Set is Set of the key's shard. While the topology changes, it deletes the key where
+// it was, and is an error if that is.
 func (c calls[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
-	m, err := c.fleet.route(ctx, key)
-	if err != nil {
-		return err
-	}
-	return m.tiers[c.tier].cache.Set(ctx, key, e)
+	e = endsBy(e, c.fleet.opts.MaxLife)
+	return c.write(ctx, key, func(s *store[K, V]) error { return s.cache.Set(ctx, key, e) })
 }
 
-// Delete is Delete of the key's shard.
+// Delete is Delete of the key's shard. While the topology changes, it deletes the key
+// wherever any process may find it.
 func (c calls[K, V]) Delete(ctx context.Context, key K) error {
-	m, err := c.fleet.route(ctx, key)
-	if err != nil {
-		return err
-	}
-	return m.tiers[c.tier].cache.Delete(ctx, key)
+	return c.write(ctx, key, func(s *store[K, V]) error { return s.cache.Delete(ctx, key) })
+}
+
+func (c calls[K, V]) write(ctx context.Context, key K, op func(s *store[K, V]) error) error {
+	return c.fleet.writing(ctx, func(p *placement[K, V]) error {
+		s, err := c.fleet.site(ctx, p, key)
+		if err != nil {
+			return err
+		}
+		return s.write(
+			func(m *member[K, V]) error { return op(&m.tiers[c.tier]) },
+			func(m *member[K, V]) error { return m.tiers[c.tier].cache.Delete(ctx, key) },
+			func() error { return c.fleet.copies.detach(ctx, key) },
+		)
+	})
 }
 
 // GetMany is GetMany of every shard that a key is on, all at a time. A
@@ -56,8 +71,19 @@ func (c calls[K, V]) Delete(ctx context.Context, key K) error {
 // is with every call of many keys. A shard that takes one key at a time is asked by
 // single calls, 16 at once.
 func (c calls[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
-	return scatter(ctx, c.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) ([]*corral.Entry[V], error) {
-		return m.tiers[c.tier].getMany(ctx, p.keys)
+	return scatter(ctx, c.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]*corral.Entry[V], error) {
+		entries, err := s.at.tiers[c.tier].getMany(ctx, p.keys)
+		if s.phase != PhaseSwitch || c.tier != whole || s.at.leaser != nil || !manykeys.Partial[K](err) || len(entries) != len(p.keys) {
+			return entries, err
+		}
+		return entries, manykeys.Join(p.keys, err, inTurns(p.keys, func(i int) error {
+			if entries[i] != nil || manykeys.Of(err, p.keys[i]) != nil {
+				return nil
+			}
+			e, err := c.fleet.fromOther(ctx, s, p.keys[i])
+			entries[i] = e
+			return err
+		}))
 	})
 }
 
@@ -66,41 +92,76 @@ func (c calls[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.En
 	if err := manykeys.Fit("fleet", len(keys), "entries", len(entries)); err != nil {
 		return err
 	}
-	return each(ctx, c.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
-		return m.tiers[c.tier].setMany(ctx, p.keys, those(entries, p.at))
+	entries = allEndBy(entries, c.fleet.opts.MaxLife)
+	return c.writeMany(ctx, keys, func(ctx context.Context, s *store[K, V], p part[K]) error {
+		return s.setMany(ctx, p.keys, those(entries, p.at))
 	})
 }
 
 // DeleteMany is DeleteMany of every shard that a key is on.
 func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
-	return each(ctx, c.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
-		return m.tiers[c.tier].deleteMany(ctx, p.keys)
+	return c.writeMany(ctx, keys, func(ctx context.Context, s *store[K, V], p part[K]) error {
+		return s.deleteMany(ctx, p.keys)
+	})
+}
+
+func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op func(ctx context.Context, s *store[K, V], p part[K]) error) error {
+	return c.fleet.writing(ctx, func(pl *placement[K, V]) error {
+		return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
+			return s.writeMany(p.keys,
+				func(m *member[K, V]) error { return op(ctx, &m.tiers[c.tier], p) },
+				func(m *member[K, V]) error { return m.tiers[c.tier].deleteMany(ctx, p.keys) },
+				func() error { return c.fleet.copies.detach(ctx, p.keys...) },
+			)
+		})
+	})
+}
+
+// fromOther looks for what is not where it belongs now where it was, and copies it
+// if that can be made safe. Where shards give leases it does not look: whoever gets
+// the lease of the key does.
+func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corral.Entry[V], error) {
+	if s.at.leaser != nil {
+		return nil, nil
+	}
+	read := func() (*corral.Entry[V], error) {
+		e, err := s.other.tiers[whole].cache.Get(ctx, key)
+		if err != nil {
+			f.opts.Hooks.changeError(ctx, s.other.shard, err)
+			return nil, nil
+		}
+		return endsBy(e, f.opts.MaxLife), nil
+	}
+	if s.at.far || s.other.far {
+		return read()
+	}
+	return f.copies.make(key, read, func(e *corral.Entry[V]) error {
+		if err := s.at.tiers[whole].cache.Set(ctx, key, e); err != nil {
+			f.opts.Hooks.changeError(ctx, s.at.shard, err)
+		}
+		return nil
 	})
 }
 
 // Settle waits until the last Set of key is applied, if its shard buffers writes.
 func (f *Fleet[K, V]) Settle(ctx context.Context, key K) error {
-	m, err := f.route(ctx, key)
-	if err != nil || m.settler == nil {
+	s, err := f.route(ctx, key)
+	if err != nil || s.at.settler == nil {
 		return err
 	}
-	return m.settler.Settle(ctx, key)
+	return s.at.settler.Settle(ctx, key)
 }
 
 // Far reports whether any shard is far.
 func (f *Fleet[K, V]) Far() bool {
-	for _, m := range f.layout.members {
-		if m.far {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.placed.Load().layout.members, func(m *member[K, V]) bool { return m.far })
 }
 
 // Check returns what the shards that can tell say of themselves.
 func (f *Fleet[K, V]) Check() error {
-	return ofShards(f.layout.topology.Shards, func(i int, _ Shard) error {
-		if c := f.layout.members[i].checker; c != nil {
+	l := f.placed.Load().layout
+	return ofShards(l.topology.Shards, func(i int, _ Shard) error {
+		if c := l.members[i].checker; c != nil {
 			return c.Check()
 		}
 		return nil

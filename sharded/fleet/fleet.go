@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,10 +23,22 @@ type Fleet[K comparable, V any] struct {
 	calls[K, V]   // those of a cache
 	leasing[K, V] // those of leases
 
-	hasher  hasher[K]
-	pins    pinned[K]
-	layout  *layout[K, V]
-	opts    Options[K]
+	hasher    hasher[K]
+	pins      pinned[K]
+	opts      Options[K]
+	opening   OpenFunc[K, V]
+	can       abilities
+	placed    atomic.Pointer[placement[K, V]] // what is in force
+	published atomic.Pointer[Published]       // what placed was made of
+	change    atomic.Pointer[Change]          // under way, nil if none is; replaced by who has the turn
+	copies    copies[K, V]
+	epoch     *epochLease // nil without Epochs
+	wake      wake        // goes on with a change
+
+	turns   chan struct{}            // holds one thing while somebody has the turn to replace placed
+	open    map[string]*member[K, V] // by ID; guarded by the turn
+	leaving leaving[K, V]
+
 	closed  atomic.Bool
 	ending  sync.Once
 	ended   chan struct{} // closed when every shard is
@@ -39,6 +52,10 @@ type Fleet[K comparable, V any] struct {
 //
 // Shards go together if all or none hold bare values ([corral.PlainCache]), all or
 // none are [corral.Layered], and all or none give leases.
+//
+// With Options.Epochs t is what the first process publishes. To the others, what is
+// published counts: a process that starts with an older or a later t goes by that all
+// the same, and one with another t of the same epoch gets an error.
 func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, V], opts Options[K]) (*Fleet[K, V], error) {
 	if open == nil {
 		return nil, option("New: open", "nil", "required")
@@ -46,45 +63,81 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 	if err := errors.Join(t.Validate(), opts.check()); err != nil {
 		return nil, err
 	}
-	f := &Fleet[K, V]{opts: opts, ended: make(chan struct{})}
+	f := &Fleet[K, V]{
+		opts:    opts.withDefaults(),
+		opening: open,
+		turns:   make(chan struct{}, 1),
+		open:    map[string]*member[K, V]{},
+		ended:   make(chan struct{}),
+	}
 	f.calls, f.leasing = calls[K, V]{f, whole}, leasing[K, V]{f}
 	var err error
 	if f.hasher, err = newHasher(opts.KeyBytes, opts.Secret); err != nil {
 		return nil, err
 	}
-	t = t.sorted()
-	router, err := opts.Router.route(t)
-	if err != nil {
-		return nil, err
-	}
 	if f.pins, err = newPinned(ctx, opts.Pins, opts.Hooks); err != nil {
 		return nil, err
 	}
-	if f.layout, err = openLayout(ctx, t, router, open, opts.Close); err != nil {
+	if err = f.begin(ctx, t.sorted()); err != nil {
 		f.pins.stop()
-		return nil, err
+		return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), slices.Collect(maps.Values(f.open)), opts.Close))
 	}
 	return f, nil
+}
+
+// begin opens the shards of t, or of what was published before.
+func (f *Fleet[K, V]) begin(ctx context.Context, t Topology) error {
+	p := Published{Revision: 1, Topology: t}
+	if !isNil(f.opts.Epochs) {
+		f.epoch = newEpochLease(f.opts.Epochs, f.opts.EpochLife, f.adopt, func(ctx context.Context, err error) {
+			f.opts.Hooks.changeError(ctx, Shard{}, err)
+		})
+		asked := f.epoch.now()
+		var err error
+		if p, err = bounded.Do(ctx, func(ctx context.Context) (Published, error) { return publishFirst(ctx, f.opts.Epochs, p) }); err != nil {
+			return err
+		}
+		f.epoch.extend(asked)
+	}
+	placed, err := f.placement(ctx, p)
+	if err != nil {
+		return err
+	}
+	f.can = abilitiesOf(slices.Collect(maps.Values(f.open)))
+	f.placed.Store(&placement[K, V]{replaced: make(chan struct{})})
+	f.put(p, placed)
+	return nil
 }
 
 // Topology returns what the fleet consists of, with the shards in order of their
 // IDs. previous is what it consisted of before, while keys may still be where that
 // had them; nil otherwise.
 func (f *Fleet[K, V]) Topology() (current Topology, previous *Topology) {
-	current = f.layout.topology
-	current.Shards = slices.Clone(current.Shards)
-	return current, nil
+	p := f.placed.Load()
+	current = p.layout.topology.sorted()
+	if p.phase == PhaseSwitch || p.phase == PhaseClose {
+		before := p.other.topology.sorted()
+		previous = &before
+	}
+	return current, previous
 }
 
 // Close refuses further calls, which get [ErrClosed], and closes the shards with
 // Options.Close, all at a time. It does not wait for calls under way: close the
-// Loader first. It returns [*ShardErrors] of what failed, or had not ended with ctx.
+// Loader first. A change of the topology that is under way goes on in the other
+// processes. It returns [*ShardErrors] of what failed, or had not ended with ctx.
 // Every further Close waits for the first and returns the same.
 func (f *Fleet[K, V]) Close(ctx context.Context) error {
 	f.closed.Store(true)
 	f.ending.Do(func() {
 		f.pins.stop()
-		f.endedAs = closeAll(ctx, f.layout.members, f.opts.Close)
+		f.wake.end()
+		f.turns <- struct{}{} // whoever has it opens shards, with a context that ends, or nothing that takes time
+		if c := f.change.Load(); c != nil {
+			f.endChange(c, Published{})
+		}
+		f.endedAs = closeAll(ctx, append(slices.Collect(maps.Values(f.open)), f.leaving.end()...), f.opts.Close)
+		<-f.turns
 		close(f.ended)
 	})
 	<-f.ended
@@ -95,12 +148,12 @@ func (f *Fleet[K, V]) Close(ctx context.Context) error {
 // memory are those last seen. It returns the zero Shard for a key that KeyBytes or
 // the Router cannot place.
 func (f *Fleet[K, V]) Owner(key K) Shard {
-	if id, ok := f.pins.peek(key); ok {
-		if i, known := f.layout.at[id]; known {
-			return f.layout.members[i].shard
-		}
+	hash, err := f.hasher.hash(key)
+	if err != nil {
+		return Shard{}
 	}
-	m, err := f.computed(key)
+	pin, _ := f.pins.peek(key)
+	m, err := f.placed.Load().layout.owner(hash, pin)
 	if err != nil {
 		return Shard{}
 	}
@@ -114,72 +167,43 @@ type Explanation struct {
 	Ranking []string // the IDs of the shards, the computed owner first
 	Pin     string   // the shard that the key is pinned to; empty for none
 	Owner   string   // the shard that the key is on
+	Phase   Phase    // of a change of the topology
+	Other   string   // its owner by the topology that is changed to or from; empty if that is Owner
 }
 
 // Explain says why key is on its shard. It asks Options.Pins anew and changes
 // nothing. The error is that of the Pins, of KeyBytes or of the Router.
 func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
-	e := Explanation{Epoch: f.layout.topology.Epoch}
+	p := f.placed.Load()
+	e := Explanation{Epoch: p.layout.topology.Epoch, Phase: p.phase}
 	var err error
 	if e.Hash, err = f.hasher.hash(key); err != nil {
 		return e, err
 	}
-	ranked, err := f.layout.rank(e.Hash)
+	ranked, err := p.layout.rank(e.Hash)
 	if err != nil {
 		return e, err
 	}
 	for _, i := range ranked {
-		e.Ranking = append(e.Ranking, f.layout.topology.Shards[i].ID)
+		e.Ranking = append(e.Ranking, p.layout.topology.Shards[i].ID)
 	}
 	e.Owner = e.Ranking[0]
 	if e.Pin, err = f.pins.ask(ctx, key); err != nil {
 		return e, err
 	}
-	if _, known := f.layout.at[e.Pin]; known {
+	if _, known := p.layout.at[e.Pin]; known {
 		e.Owner = e.Pin
 	}
-	return e, nil
-}
-
-// route returns the shard that key is on.
-func (f *Fleet[K, V]) route(ctx context.Context, key K) (*member[K, V], error) {
-	if f.closed.Load() {
-		return nil, ErrClosed
-	}
-	if id, ok := f.pins.find(ctx, key); ok {
-		if i, known := f.layout.at[id]; known {
-			return f.layout.members[i], nil
+	if p.other != nil {
+		other, err := p.other.owner(e.Hash, e.Pin)
+		if err != nil {
+			return e, err
 		}
-		return f.repin(ctx, key, id)
+		if other.shard.ID != e.Owner {
+			e.Other = other.shard.ID
+		}
 	}
-	return f.computed(key)
-}
-
-func (f *Fleet[K, V]) computed(key K) (*member[K, V], error) {
-	hash, err := f.hasher.hash(key)
-	if err != nil {
-		return nil, err
-	}
-	return f.layout.pick(hash)
-}
-
-// repin moves the pin of a shard that is not in the topology to where the key would
-// be without one. Of all that do so at a time, one does, and the others do as it
-// says.
-func (f *Fleet[K, V]) repin(ctx context.Context, key K, gone string) (*member[K, V], error) {
-	m, err := f.computed(key)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := f.pins.move(ctx, key, gone, m.shard.ID)
-	if err != nil {
-		f.opts.Hooks.pinsError(ctx, err)
-		return m, nil
-	}
-	if i, known := f.layout.at[owner]; known {
-		return f.layout.members[i], nil
-	}
-	return m, nil
+	return e, nil
 }
 
 func (h *Hooks) pinsError(ctx context.Context, err error) {
@@ -189,6 +213,15 @@ func (h *Hooks) pinsError(ctx context.Context, err error) {
 	var panicked error
 	defer bounded.Recover("Hooks.PinsError", &panicked)
 	h.PinsError(ctx, err)
+}
+
+func (h *Hooks) changeError(ctx context.Context, s Shard, err error) {
+	if h.ChangeError == nil {
+		return
+	}
+	var panicked error
+	defer bounded.Recover("Hooks.ChangeError", &panicked)
+	h.ChangeError(ctx, s, err)
 }
 
 func (h *Hooks) listenError(ctx context.Context, s Shard, err error) {

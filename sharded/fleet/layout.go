@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -25,27 +26,47 @@ type layout[K comparable, V any] struct {
 // openAtOnce is how many shards are opened or closed at a time.
 const openAtOnce = 16
 
-func openLayout[K comparable, V any](ctx context.Context, t Topology, r Router, open OpenFunc[K, V], closing closeFunc) (*layout[K, V], error) {
-	l := &layout[K, V]{topology: t, at: map[string]int{}, members: make([]*member[K, V], len(t.Shards)), router: r}
+// layOut returns the layout of t, whose shards are in open.
+func layOut[K comparable, V any](t Topology, r Router, open map[string]*member[K, V]) *layout[K, V] {
+	l := &layout[K, V]{topology: t, at: map[string]int{}, router: r}
 	switch r := r.(type) {
 	case equalWeights, *unequalWeights, *ring, jump:
 		l.picker = r.(Picker)
 	}
-	err := ofShards(t.Shards, func(i int, s Shard) (err error) {
-		l.members[i], err = openMember(ctx, s, open)
-		return err
-	})
-	if err == nil {
-		err = goTogether(l.members)
-	}
-	if err != nil {
-		opened := slices.DeleteFunc(l.members, func(m *member[K, V]) bool { return m == nil })
-		return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), opened, closing))
-	}
 	for i, s := range t.Shards {
 		l.at[s.ID] = i
+		l.members = append(l.members, open[s.ID])
 	}
-	return l, nil
+	return l
+}
+
+// openThose opens the shards that are not in open, and returns them. With an error it
+// has closed them.
+func openThose[K comparable, V any](ctx context.Context, t Topology, open map[string]*member[K, V],
+	opening OpenFunc[K, V], closing closeFunc) (map[string]*member[K, V], error) {
+	var missing []Shard
+	for _, s := range t.Shards {
+		if open[s.ID] == nil {
+			missing = append(missing, s)
+		}
+	}
+	opened := make([]*member[K, V], len(missing))
+	err := ofShards(missing, func(i int, s Shard) (err error) {
+		opened[i], err = openMember(ctx, s, opening)
+		return err
+	})
+	opened = slices.DeleteFunc(opened, func(m *member[K, V]) bool { return m == nil })
+	if err == nil {
+		err = goTogether(slices.Concat(slices.Collect(maps.Values(open)), opened))
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), opened, closing))
+	}
+	byID := map[string]*member[K, V]{}
+	for _, m := range opened {
+		byID[m.shard.ID] = m
+	}
+	return byID, nil
 }
 
 // ofShards calls f for every shard, some at a time. Its error is of [*ShardErrors].
@@ -79,6 +100,14 @@ func closeAll[K comparable, V any](ctx context.Context, members []*member[K, V],
 		})
 		return err
 	})
+}
+
+// owner returns the owner of what has the hash and, if it is not empty, is pinned.
+func (l *layout[K, V]) owner(hash uint64, pin string) (*member[K, V], error) {
+	if i, known := l.at[pin]; known {
+		return l.members[i], nil
+	}
+	return l.pick(hash)
 }
 
 // pick returns the owner of what has the hash.

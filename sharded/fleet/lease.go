@@ -15,7 +15,7 @@ type leasing[K comparable, V any] struct{ fleet *Fleet[K, V] }
 
 // LeaseLife is the least of the shards' own; zero if they give no leases.
 func (l leasing[K, V]) LeaseLife() (life time.Duration) {
-	for _, m := range l.fleet.layout.members {
+	for _, m := range l.fleet.placed.Load().layout.members {
 		if m.leaser == nil {
 			return 0
 		}
@@ -26,67 +26,105 @@ func (l leasing[K, V]) LeaseLife() (life time.Duration) {
 	return life
 }
 
-// route is that of the fleet to a shard that has to give leases.
-func (l leasing[K, V]) route(ctx context.Context, key K) (*member[K, V], error) {
-	m, err := l.fleet.route(ctx, key)
-	if err == nil {
-		err = m.mustLease()
-	}
-	return m, err
-}
-
-func (m *member[K, V]) mustLease() error {
-	if m.leaser == nil {
-		return &AbilityError{Shard: m.shard.ID, Ability: leaserOn}
-	}
-	return nil
-}
-
-const leaserOn = "Leaser whose leases are on"
-
-// Acquire asks the key's shard for its lease.
+// Acquire asks the key's shard for its lease. While the topology changes it asks as
+// well where the key was: what is there it copies, under the lease of the key's new
+// shard, and who loads there it waits for.
 func (l leasing[K, V]) Acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (corral.Lease[V], error) {
-	m, err := l.route(ctx, key)
+	s, err := l.route(ctx, key)
 	if err != nil {
 		return corral.Lease[V]{}, err
 	}
-	return m.leaser.Acquire(ctx, key, r)
+	if s.phase != PhaseSwitch {
+		return s.at.leaser.Acquire(ctx, key, r)
+	}
+	leases, err := l.fleet.acquireMoved(ctx, s, []K{key}, []corral.LeaseRequest[V]{r})
+	return first(leases), manykeys.Of(err, key)
 }
 
-// Renew renews the lease at the key's shard.
+// route is that of the fleet to a shard that has to give leases.
+func (l leasing[K, V]) route(ctx context.Context, key K) (site[K, V], error) {
+	s, err := l.fleet.route(ctx, key)
+	if err == nil {
+		err = s.at.mustLease()
+	}
+	return s, err
+}
+
+// Renew renews the lease where it was got.
 func (l leasing[K, V]) Renew(ctx context.Context, key K, token string) error {
-	m, err := l.route(ctx, key)
+	s, err := l.route(ctx, key)
 	if err != nil {
 		return err
 	}
-	return m.leaser.Renew(ctx, key, token)
+	if s.other == nil && !compound(token) {
+		return s.at.leaser.Renew(ctx, key, token)
+	}
+	return manykeys.Of(s.renewMoved(ctx, []K{key}, []string{token}), key)
 }
 
-// Fill fills the key's shard.
+// Fill fills the shard where the lease was got.
 func (l leasing[K, V]) Fill(ctx context.Context, key K, token string, e *corral.Entry[V]) error {
-	m, err := l.route(ctx, key)
+	s, err := l.route(ctx, key)
 	if err != nil {
 		return err
 	}
-	return m.leaser.Fill(ctx, key, token, e)
+	e = endsBy(e, l.fleet.opts.MaxLife)
+	if s.other == nil && !compound(token) {
+		return s.at.leaser.Fill(ctx, key, token, e)
+	}
+	return manykeys.Of(s.fillMoved(ctx, []K{key}, []string{token}, []*corral.Entry[V]{e}, l.fleet.windowEnd()), key)
 }
 
-// Release releases the lease at the key's shard.
+// Release releases the lease where it was got.
 func (l leasing[K, V]) Release(ctx context.Context, key K, token string) error {
-	m, err := l.route(ctx, key)
+	s, err := l.route(ctx, key)
 	if err != nil {
 		return err
 	}
-	return m.leaser.Release(ctx, key, token)
+	if s.other == nil && !compound(token) {
+		return s.at.leaser.Release(ctx, key, token)
+	}
+	return manykeys.Of(s.releaseMoved(ctx, []K{key}, []string{token}), key)
 }
 
-// Watch tells when the lease at the key's shard may have ended.
+// Watch tells when the lease at the key's shard, or where the key was, may have ended.
 func (l leasing[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
-	m, err := l.route(context.Background(), key)
+	s, err := l.route(context.Background(), key)
 	if err != nil {
 		return nil, func() {}
 	}
-	return m.leaser.Watch(key)
+	if s.other == nil {
+		return s.at.leaser.Watch(key)
+	}
+	return watchBoth(s.at.leaser, s.other.leaser, key)
+}
+
+// watchBoth sends to one channel what is sent to two.
+func watchBoth[K comparable, V any](a, b corral.Leaser[K, V], key K) (<-chan struct{}, func()) {
+	fromA, stopA := a.Watch(key)
+	fromB, stopB := b.Watch(key)
+	both, over, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-fromA:
+			case <-fromB:
+			case <-over:
+				return
+			}
+			select {
+			case both <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return both, func() {
+		close(over)
+		<-done
+		stopA()
+		stopB()
+	}
 }
 
 // AcquireMany is AcquireMany of every shard that a key is on. Shards that give one
@@ -96,29 +134,19 @@ func (l leasing[K, V]) AcquireMany(ctx context.Context, keys []K, requests []cor
 	if err := manykeys.Fit("fleet", len(keys), "requests", len(requests)); err != nil {
 		return nil, err
 	}
-	return scatter(ctx, l.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) ([]corral.Lease[V], error) {
+	return scatter(ctx, l.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]corral.Lease[V], error) {
 		requests := those(requests, p.at)
-		switch {
-		case m.leaser == nil:
-			return nil, m.mustLease()
-		case m.leaserMany != nil:
-			return m.leaserMany.AcquireMany(ctx, p.keys, requests)
+		if s.phase != PhaseSwitch {
+			return s.at.acquireMany(ctx, p.keys, requests)
 		}
-		leases := make([]corral.Lease[V], len(p.keys))
-		return leases, manykeys.InTurns(p.keys, "the shard", errExited, func(i int) (err error) {
-			leases[i], err = m.leaser.Acquire(ctx, p.keys[i], requests[i])
-			return err
-		})
+		return l.fleet.acquireMoved(ctx, s, p.keys, requests)
 	})
 }
 
 // RenewMany is RenewMany of every shard that a key is on.
 func (l leasing[K, V]) RenewMany(ctx context.Context, keys []K, tokens []string) error {
-	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, m *member[K, V], p part[K], tokens []string) error {
-		if m.leaserMany != nil {
-			return m.leaserMany.RenewMany(ctx, p.keys, tokens)
-		}
-		return manykeys.InTurns(p.keys, "the shard", errExited, func(i int) error { return m.leaser.Renew(ctx, p.keys[i], tokens[i]) })
+	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
+		return s.renewMoved(ctx, p.keys, tokens)
 	})
 }
 
@@ -127,34 +155,36 @@ func (l leasing[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, 
 	if err := manykeys.Fit("fleet", len(keys), "entries", len(entries)); err != nil {
 		return errors.Join(err, manykeys.Fit("fleet", len(keys), "tokens", len(tokens)))
 	}
-	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, m *member[K, V], p part[K], tokens []string) error {
-		entries := those(entries, p.at)
-		if m.leaserMany != nil {
-			return m.leaserMany.FillMany(ctx, p.keys, tokens, entries)
-		}
-		return manykeys.InTurns(p.keys, "the shard", errExited, func(i int) error { return m.leaser.Fill(ctx, p.keys[i], tokens[i], entries[i]) })
+	window := l.fleet.windowEnd()
+	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
+		return s.fillMoved(ctx, p.keys, tokens, allEndBy(those(entries, p.at), l.fleet.opts.MaxLife), window)
 	})
 }
 
 // ReleaseMany is ReleaseMany of every shard that a key is on.
 func (l leasing[K, V]) ReleaseMany(ctx context.Context, keys []K, tokens []string) error {
-	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, m *member[K, V], p part[K], tokens []string) error {
-		if m.leaserMany != nil {
-			return m.leaserMany.ReleaseMany(ctx, p.keys, tokens)
-		}
-		return manykeys.InTurns(p.keys, "the shard", errExited, func(i int) error { return m.leaser.Release(ctx, p.keys[i], tokens[i]) })
+	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
+		return s.releaseMoved(ctx, p.keys, tokens)
 	})
 }
 
 func (l leasing[K, V]) withTokens(ctx context.Context, keys []K, tokens []string,
-	call func(ctx context.Context, m *member[K, V], p part[K], tokens []string) error) error {
+	call func(ctx context.Context, s site[K, V], p part[K], tokens []string) error) error {
 	if err := manykeys.Fit("fleet", len(keys), "tokens", len(tokens)); err != nil {
 		return err
 	}
-	return each(ctx, l.fleet, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
-		if err := m.mustLease(); err != nil {
-			return err
+	_, err := scatter(ctx, l.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
+		if err := s.at.mustLease(); err != nil {
+			return nil, err
 		}
-		return call(ctx, m, p, those(tokens, p.at))
+		return make([]struct{}, len(p.keys)), call(ctx, s, p, those(tokens, p.at))
 	})
+	return err
+}
+
+func first[T any](all []T) (v T) {
+	if len(all) > 0 {
+		v = all[0]
+	}
+	return v
 }

@@ -102,7 +102,7 @@ func (s *store[K, V]) getMany(ctx context.Context, keys []K) ([]*corral.Entry[V]
 		return s.many.GetMany(ctx, keys)
 	}
 	entries := make([]*corral.Entry[V], len(keys))
-	return entries, manykeys.InTurns(keys, "the shard", errExited, func(i int) (err error) {
+	return entries, inTurns(keys, func(i int) (err error) {
 		entries[i], err = s.cache.Get(ctx, keys[i])
 		return err
 	})
@@ -112,12 +112,63 @@ func (s *store[K, V]) setMany(ctx context.Context, keys []K, entries []*corral.E
 	if s.many != nil {
 		return s.many.SetMany(ctx, keys, entries)
 	}
-	return manykeys.InTurns(keys, "the shard", errExited, func(i int) error { return s.cache.Set(ctx, keys[i], entries[i]) })
+	return inTurns(keys, func(i int) error { return s.cache.Set(ctx, keys[i], entries[i]) })
 }
 
 func (s *store[K, V]) deleteMany(ctx context.Context, keys []K) error {
 	if s.many != nil {
 		return s.many.DeleteMany(ctx, keys)
 	}
-	return manykeys.InTurns(keys, "the shard", errExited, func(i int) error { return s.cache.Delete(ctx, keys[i]) })
+	return inTurns(keys, func(i int) error { return s.cache.Delete(ctx, keys[i]) })
+}
+
+// mustLease returns an error unless the shard gives leases.
+func (m *member[K, V]) mustLease() error {
+	if m.leaser == nil {
+		return &AbilityError{Shard: m.shard.ID, Ability: leaserOn}
+	}
+	return nil
+}
+
+const leaserOn = "Leaser whose leases are on"
+
+// acquireMany, renewMany, fillMany and releaseMany are calls of many leases, made
+// one by one where the shard takes one at a time.
+func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
+	if err := m.mustLease(); err != nil {
+		return nil, err
+	}
+	if m.leaserMany != nil {
+		return m.leaserMany.AcquireMany(ctx, keys, requests)
+	}
+	leases := make([]corral.Lease[V], len(keys))
+	return leases, inTurns(keys, func(i int) (err error) {
+		leases[i], err = m.leaser.Acquire(ctx, keys[i], requests[i])
+		return err
+	})
+}
+
+func (m *member[K, V]) renewMany(ctx context.Context, keys []K, tokens []string) error {
+	if m.leaserMany != nil {
+		return m.leaserMany.RenewMany(ctx, keys, tokens)
+	}
+	return inTurns(keys, func(i int) error { return m.leaser.Renew(ctx, keys[i], tokens[i]) })
+}
+
+func (m *member[K, V]) fillMany(ctx context.Context, keys []K, tokens []string, entries []*corral.Entry[V]) error {
+	if m.leaserMany != nil {
+		return m.leaserMany.FillMany(ctx, keys, tokens, entries)
+	}
+	return inTurns(keys, func(i int) error { return m.leaser.Fill(ctx, keys[i], tokens[i], entries[i]) })
+}
+
+func (m *member[K, V]) releaseMany(ctx context.Context, keys []K, tokens []string) error {
+	if m.leaserMany != nil {
+		return m.leaserMany.ReleaseMany(ctx, keys, tokens)
+	}
+	return inTurns(keys, func(i int) error { return m.leaser.Release(ctx, keys[i], tokens[i]) })
+}
+
+func inTurns[K comparable](keys []K, call func(i int) error) error {
+	return manykeys.InTurns(keys, "the shard", errExited, call)
 }

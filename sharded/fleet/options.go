@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -37,6 +38,22 @@ type Options[K comparable] struct {
 	// it has one.
 	Timeout time.Duration
 
+	// MaxLife is the longest that anything is kept: an entry with a longer Keep is
+	// kept so long, and so is a bare value. It is how long [Fleet.Apply] has keys
+	// looked for where they were, since then nothing is left there. All processes need
+	// the same. Zero keeps entries as long as they say, and forbids Apply.
+	MaxLife time.Duration
+
+	// Epochs is where the processes of the fleet learn of changes of the topology. Nil
+	// is for a fleet that one process alone uses, or that never changes.
+	Epochs Epochs
+
+	// EpochLife is how long a process goes by what it last learnt from Epochs: a
+	// process that cannot reach them for so long stops using the shards, see
+	// [ErrEpochUnknown]. It asks, when it is used, after a third of that. At least
+	// 100 ms, zero is 5 s; all processes need the same.
+	EpochLife time.Duration
+
 	// Hooks are told what no caller is.
 	Hooks Hooks
 
@@ -56,11 +73,34 @@ type Hooks struct {
 	// ([corral.Listener]). It is made to listen again, unless err is a
 	// [*corral.OptionError].
 	ListenError func(ctx context.Context, s Shard, err error)
+
+	// ChangeError is told what goes wrong about a change of the topology and is no
+	// caller's error: that nothing could be copied from a shard or to it, or that a
+	// shard which is left could not be closed; and, with the zero Shard, that the
+	// Epochs could not be read.
+	ChangeError func(ctx context.Context, s Shard, err error)
 }
 
+const (
+	defaultEpochLife = 5 * time.Second
+	minEpochLife     = 100 * time.Millisecond
+)
+
 func (o *Options[K]) check() error {
-	if o.Timeout < 0 {
+	switch {
+	case o.Timeout < 0:
 		return option("Options.Timeout", o.Timeout, "must not be below 0")
+	case o.MaxLife < 0:
+		return option("Options.MaxLife", o.MaxLife, "must not be below 0")
+	case o.EpochLife != 0 && o.EpochLife < minEpochLife:
+		return option("Options.EpochLife", o.EpochLife, fmt.Sprintf("must be 0 or at least %v", minEpochLife))
 	}
 	return nil
+}
+
+func (o Options[K]) withDefaults() Options[K] {
+	if o.EpochLife == 0 {
+		o.EpochLife = defaultEpochLife
+	}
+	return o
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/corralcache/corral/internal/manykeys"
 )
 
-// part is what of a call with many keys goes to one shard.
+// part is what of a call with many keys goes to one site.
 type part[K comparable] struct {
 	keys []K
 	at   []int // where they were among all; nil for all of them in their order
@@ -30,60 +30,69 @@ func those[T any](all []T, at []int) []T {
 // partsAtOnce is how many shards are called at a time.
 const partsAtOnce = 16
 
-// scatter calls each shard with those of the keys that are on it, and gathers what
+// scatter calls each site with those of the keys that are there, and gathers what
 // they return. A part that fails, or is late, is the error of its keys alone.
 func scatter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K,
-	call func(ctx context.Context, m *member[K, V], p part[K]) ([]R, error)) ([]R, error) {
-	parts, failed := f.split(ctx, keys)
+	call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
+	placed, err := f.inForce(ctx)
+	if err != nil {
+		return make([]R, len(keys)), manykeys.Each(keys, func(int) error { return err })
+	}
+	return scatterBy(ctx, f, placed, keys, call)
+}
+
+func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K,
+	call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
+	parts, failed := f.split(ctx, placed, keys)
 	if len(parts) == 1 && failed == nil {
-		for m := range parts {
-			return call(ctx, m, part[K]{keys: keys})
+		for s := range parts {
+			return call(ctx, s, part[K]{keys: keys})
 		}
 	}
 	ctx, cancel := f.budget(ctx)
 	defer cancel()
-	answers := make(map[*member[K, V]]*answer[R], len(parts))
+	answers := make(map[site[K, V]]*answer[R], len(parts))
 	room := make(chan struct{}, partsAtOnce)
 	var all sync.WaitGroup
-	for m, p := range parts {
+	for s, p := range parts {
 		a := &answer[R]{err: errExited} // unless the shard returns
-		answers[m] = a
+		answers[s] = a
 		room <- struct{}{}
 		all.Go(func() {
 			defer func() { <-room }()
-			a.results, a.err = bounded.Do(ctx, func(ctx context.Context) ([]R, error) { return call(ctx, m, *p) })
+			a.results, a.err = bounded.Do(ctx, func(ctx context.Context) ([]R, error) { return call(ctx, s, *p) })
 		})
 	}
 	all.Wait()
 	results := make([]R, len(keys))
-	for m, p := range parts {
-		failed = gather(p, answers[m], results, failed)
+	for s, p := range parts {
+		failed = gather(p, answers[s], results, failed)
 	}
 	return results, failed.Err()
 }
 
-// each is scatter of a call that returns an error alone.
-func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], keys []K,
-	call func(ctx context.Context, m *member[K, V], p part[K]) error) error {
-	_, err := scatter(ctx, f, keys, func(ctx context.Context, m *member[K, V], p part[K]) ([]struct{}, error) {
-		return make([]struct{}, len(p.keys)), call(ctx, m, p)
+// each is scatterBy of a call that returns an error alone.
+func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K,
+	call func(ctx context.Context, s site[K, V], p part[K]) error) error {
+	_, err := scatterBy(ctx, f, placed, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
+		return make([]struct{}, len(p.keys)), call(ctx, s, p)
 	})
 	return err
 }
 
-// split finds the shard of each key. failed are the keys that have none.
-func (f *Fleet[K, V]) split(ctx context.Context, keys []K) (parts map[*member[K, V]]*part[K], failed manykeys.Failures[K]) {
-	parts = map[*member[K, V]]*part[K]{}
+// split finds the site of each key. failed are the keys that have none.
+func (f *Fleet[K, V]) split(ctx context.Context, placed *placement[K, V], keys []K) (parts map[site[K, V]]*part[K], failed manykeys.Failures[K]) {
+	parts = map[site[K, V]]*part[K]{}
 	for i, key := range keys {
-		m, err := f.route(ctx, key)
+		s, err := f.site(ctx, placed, key)
 		if err != nil {
 			failed.Add(key, err)
 			continue
 		}
-		p := parts[m]
+		p := parts[s]
 		if p == nil {
 			p = &part[K]{}
-			parts[m] = p
+			parts[s] = p
 		}
 		p.keys, p.at = append(p.keys, key), append(p.at, i)
 	}

@@ -82,7 +82,7 @@ func (f *Fleet[K, V]) AsCache() corral.Cache[K, V] {
 		shared   = sharedView[K, V]{far, leasing[K, V]{f}, hearing[K, V]{f}}
 		full     = fullView[K, V]{shared, settling[K, V]{f}}
 	)
-	switch can := f.abilities(); {
+	switch can := f.can; {
 	case can.layered:
 		return layeredView[K, V]{full, layers[K, V]{f}}
 	case can.plain && can.far && can.settle:
@@ -112,11 +112,11 @@ func (f *Fleet[K, V]) AsCache() corral.Cache[K, V] {
 	}
 }
 
-// abilities is what of the members can be told by their types.
+// abilities is what of members can be told by their types.
 type abilities struct{ check, settle, far, share, plain, layered bool }
 
-func (f *Fleet[K, V]) abilities() (can abilities) {
-	for _, m := range f.layout.members {
+func abilitiesOf[K comparable, V any](members []*member[K, V]) (can abilities) {
+	for _, m := range members {
 		can.check = can.check || m.checker != nil
 		can.settle = can.settle || m.settler != nil
 		can.share = can.share || m.lets || m.listener != nil
@@ -150,19 +150,34 @@ func (h hearing[K, V]) Listen(ctx context.Context, drop func(keys ...K)) error {
 type bare[K comparable, V any] struct{ fleet *Fleet[K, V] }
 
 func (b bare[K, V]) GetValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error) {
-	m, err := b.fleet.route(ctx, key)
+	s, err := b.fleet.route(ctx, key)
 	if err != nil {
 		return value, 0, false, err
 	}
-	return m.plain.GetValue(ctx, key)
+	value, life, ok, err = s.at.plain.GetValue(ctx, key)
+	if !ok && err == nil && s.phase == PhaseSwitch {
+		if e, err := b.fleet.fromOther(ctx, s, key); e != nil || err != nil {
+			return valueOf(e), lifeOf(e), e != nil, err
+		}
+	}
+	return value, life, ok, err
 }
 
 func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Duration) error {
-	m, err := b.fleet.route(ctx, key)
-	if err != nil {
-		return err
+	if most := b.fleet.opts.MaxLife; most > 0 {
+		life = min(life, most)
 	}
-	return m.plain.SetValue(ctx, key, value, life)
+	return b.fleet.writing(ctx, func(p *placement[K, V]) error {
+		s, err := b.fleet.site(ctx, p, key)
+		if err != nil {
+			return err
+		}
+		return s.write(
+			func(m *member[K, V]) error { return m.plain.SetValue(ctx, key, value, life) },
+			func(m *member[K, V]) error { return m.plain.Delete(ctx, key) },
+			func() error { return b.fleet.copies.detach(ctx, key) },
+		)
+	})
 }
 
 // layers is a corral.Layered of the shards' layers.
@@ -172,7 +187,7 @@ type layers[K comparable, V any] struct{ fleet *Fleet[K, V] }
 // this process's memory single calls are as good.
 func (l layers[K, V]) Layers() (near, far corral.Cache[K, V]) {
 	near, far = calls[K, V]{l.fleet, nearLayer}, calls[K, V]{l.fleet, farLayer}
-	for _, m := range l.fleet.layout.members {
+	for _, m := range l.fleet.placed.Load().layout.members {
 		if m.tiers[nearLayer].many == nil {
 			return singles[K, V]{calls[K, V]{l.fleet, nearLayer}}, far
 		}

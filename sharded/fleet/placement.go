@@ -1,0 +1,187 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/corralcache/corral/internal/manykeys"
+)
+
+// placement says where keys are: everything that a call goes by, in one value that
+// never changes. A change of the topology puts one after the other into force.
+type placement[K comparable, V any] struct {
+	phase  Phase
+	layout *layout[K, V] // by which keys are read
+	other  *layout[K, V] // by which they may be as well; nil if PhaseSettled
+
+	revision uint64        // of what was published, if there are Epochs
+	begin    time.Time     // when it was put into force here
+	replaced chan struct{} // closed when it no longer is
+}
+
+// Phase is how far a change of the topology has come. In each, a call that deletes
+// a key deletes it wherever a process may find it that is one phase ahead or behind.
+type Phase uint8
+
+const (
+	// PhaseSettled is when there is no change under way.
+	PhaseSettled Phase = iota
+
+	// PhasePrepare reads, and stores, by the old topology, and deletes by both.
+	PhasePrepare
+
+	// PhaseSwitch reads and stores by the new topology. What is not there it copies
+	// from where it was, and it deletes by both.
+	PhaseSwitch
+
+	// PhaseClose reads and stores by the new topology, and deletes by both.
+	PhaseClose
+)
+
+// String returns "settled", "prepare", "switch" or "close".
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return "no phase"
+}
+
+var phaseNames = [...]string{"settled", "prepare", "switch", "close"}
+
+// site is where a key is.
+type site[K comparable, V any] struct {
+	at    *member[K, V]
+	other *member[K, V] // its owner by the other topology; nil if that is the same
+	phase Phase
+}
+
+// inForce returns by what a call has to go.
+func (f *Fleet[K, V]) inForce(ctx context.Context) (*placement[K, V], error) {
+	if f.closed.Load() {
+		return nil, ErrClosed
+	}
+	if f.epoch != nil {
+		if err := f.epoch.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return f.placed.Load(), nil
+}
+
+// still reports whether p has been in force all the while until now.
+func (f *Fleet[K, V]) still(p *placement[K, V]) bool {
+	return (f.epoch == nil || f.epoch.valid()) && f.placed.Load() == p // in this order: see epoch.renew
+}
+
+// writing calls write with what is in force, and again if that changed meanwhile: a
+// write that began before another process read elsewhere, however long it took, has
+// not told that process.
+func (f *Fleet[K, V]) writing(ctx context.Context, write func(p *placement[K, V]) error) error {
+	for {
+		p, err := f.inForce(ctx)
+		if err != nil {
+			return err
+		}
+		err = write(p)
+		switch {
+		case f.still(p):
+			return err
+		case ctx.Err() != nil:
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// route returns where key is by what is in force.
+func (f *Fleet[K, V]) route(ctx context.Context, key K) (site[K, V], error) {
+	p, err := f.inForce(ctx)
+	if err != nil {
+		return site[K, V]{}, err
+	}
+	return f.site(ctx, p, key)
+}
+
+func (f *Fleet[K, V]) site(ctx context.Context, p *placement[K, V], key K) (site[K, V], error) {
+	pin, pinned := f.pins.find(ctx, key)
+	if p.other == nil {
+		at, err := f.settledOwner(ctx, p, key, pin, pinned)
+		return site[K, V]{at: at}, err
+	}
+	hash, err := f.hasher.hash(key)
+	if err != nil {
+		return site[K, V]{}, err
+	}
+	at, err := p.layout.owner(hash, pin)
+	if err != nil {
+		return site[K, V]{}, err
+	}
+	other, err := p.other.owner(hash, pin)
+	if err != nil || other == at {
+		return site[K, V]{at: at}, err
+	}
+	return site[K, V]{at, other, p.phase}, nil
+}
+
+func (f *Fleet[K, V]) settledOwner(ctx context.Context, p *placement[K, V], key K, pin string, pinned bool) (*member[K, V], error) {
+	if pinned {
+		if i, known := p.layout.at[pin]; known {
+			return p.layout.members[i], nil
+		}
+		return f.repin(ctx, p.layout, key, pin)
+	}
+	hash, err := f.hasher.hash(key)
+	if err != nil {
+		return nil, err
+	}
+	return p.layout.pick(hash)
+}
+
+// repin moves the pin of a shard that is not in the topology to where the key would
+// be without one. Of all that do so at a time, one does, and the others do as it
+// says. While the topology changes no pin is moved: it says where the key was.
+func (f *Fleet[K, V]) repin(ctx context.Context, l *layout[K, V], key K, gone string) (*member[K, V], error) {
+	hash, err := f.hasher.hash(key)
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.pick(hash)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := f.pins.move(ctx, key, gone, m.shard.ID)
+	if err != nil {
+		f.opts.Hooks.pinsError(ctx, err)
+		return m, nil
+	}
+	if i, known := l.at[owner]; known {
+		return l.members[i], nil
+	}
+	return m, nil
+}
+
+// write does what has to be done for a write of key: op where the key is stored, and
+// clear where it may be besides. Of the two the owner by the old topology comes
+// first: a copy from there, made after that, finds nothing, and one made before
+// loses its lease, or is detached, with the second.
+func (s site[K, V]) write(op, clear func(m *member[K, V]) error, between func() error) error {
+	switch {
+	case s.other == nil:
+		return errors.Join(between(), op(s.at))
+	case s.phase == PhasePrepare:
+		return errors.Join(op(s.at), between(), clear(s.other))
+	default:
+		return errors.Join(clear(s.other), between(), op(s.at))
+	}
+}
+
+// writeMany is write of calls that may fail for some of their keys.
+func (s site[K, V]) writeMany(keys []K, op, clear func(m *member[K, V]) error, between func() error) error {
+	var errs []error
+	_ = s.write(
+		func(m *member[K, V]) error { errs = append(errs, op(m)); return nil },
+		func(m *member[K, V]) error { errs = append(errs, clear(m)); return nil },
+		func() error { errs = append(errs, between()); return nil },
+	)
+	return manykeys.Join(keys, errs...)
+}
