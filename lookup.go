@@ -3,9 +3,9 @@ package corral
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
+	"github.com/corralcache/corral/internal/draw"
 	"github.com/corralcache/corral/internal/flight"
 )
 
@@ -214,7 +214,7 @@ func (l *Loader[K, V]) drawsWith(e *Entry[V], left time.Duration) bool {
 	if e.Absent || l.quiet(left, ttl, e.LoadTime) {
 		return false
 	}
-	return early(left, ttl, e.LoadTime, l.opts.EarlyExpiry, 1-rand.Float64())
+	return early(left, ttl, e.LoadTime, l.opts.EarlyExpiry, draw.Unit())
 }
 
 // result describes an entry as it is now.

@@ -320,23 +320,26 @@ func (f *Fleet[K, V]) abort(ctx context.Context, c *Change) error {
 }
 
 // goOnLater goes on with a change when what it waits for has passed. Every process
-// does, and the first one is the one: that which began it may have ended.
+// does, and the first one is the one: that which began it may have ended. So a change
+// that was prepared, and then forgotten, is given up.
 func (f *Fleet[K, V]) goOnLater(p Published) {
-	var phase Phase
-	wait := f.opts.MaxLife
-	switch {
-	case p.Phase == PhaseSwitch && f.epoch != nil:
-		phase = PhaseClose
-	case p.Phase == PhaseClose:
-		wait = 0
-	case p.Phase != PhaseSwitch && !p.Aborted:
-		f.wake.stop()
-		return
-	}
+	grace := time.Duration(0)
 	if f.epoch != nil {
-		wait += f.epoch.grace()
+		grace = f.epoch.grace()
 	}
-	f.wake.after(wait, func() { f.goOn(p, phase) })
+	switch {
+	case p.Phase == PhaseSettled, p.Phase == PhasePrepare && !p.Aborted && f.epoch == nil:
+		f.wake.stop()
+	case p.Phase == PhasePrepare && !p.Aborted:
+		p.Aborted = true
+		f.wake.after(3*grace, func() { f.goOn(p, PhaseSettled) })
+	case p.Phase == PhaseClose:
+		f.wake.after(grace, func() { f.goOn(p, PhaseSettled) })
+	case p.Phase == PhaseSwitch && f.epoch != nil:
+		f.wake.after(f.opts.MaxLife+grace, func() { f.goOn(p, PhaseClose) })
+	default:
+		f.wake.after(f.opts.MaxLife+grace, func() { f.goOn(p, PhaseSettled) })
+	}
 }
 
 // goOn publishes the phase after p, again and again until that or something else is.

@@ -93,23 +93,28 @@ func (l leasing[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 	if err != nil {
 		return nil, func() {}
 	}
-	if s.other == nil {
+	if s.phase != PhaseSwitch {
 		return s.at.leaser.Watch(key)
 	}
-	return watchBoth(s.at.leaser, s.other.leaser, key)
+	return s.watchBoth(key)
 }
 
-// watchBoth sends to one channel what is sent to two.
-func watchBoth[K comparable, V any](a, b corral.Leaser[K, V], key K) (<-chan struct{}, func()) {
-	fromA, stopA := a.Watch(key)
-	fromB, stopB := b.Watch(key)
+// watchBoth sends to one channel what is sent to two. While somebody loads at the old
+// shard, it is of no interest that a lease ends at the new one: whoever gets that
+// there gives it back, and they would wake each other for ever.
+func (s site[K, V]) watchBoth(key K) (<-chan struct{}, func()) {
+	atNew, stopNew := s.at.leaser.Watch(key)
+	atOld, stopOld := s.other.leaser.Watch(key)
 	both, over, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			select {
-			case <-fromA:
-			case <-fromB:
+			case <-atNew:
+				if s.waits.has(key) {
+					continue
+				}
+			case <-atOld:
 			case <-over:
 				return
 			}
@@ -122,8 +127,8 @@ func watchBoth[K comparable, V any](a, b corral.Leaser[K, V], key K) (<-chan str
 	return both, func() {
 		close(over)
 		<-done
-		stopA()
-		stopB()
+		stopNew()
+		stopOld()
 	}
 }
 

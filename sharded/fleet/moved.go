@@ -55,6 +55,7 @@ func (f *Fleet[K, V]) acquireMoved(ctx context.Context, s site[K, V], keys []K, 
 	var held batch[K]
 	var asks []corral.LeaseRequest[V]
 	for i, key := range keys {
+		s.waits.note(key, false)
 		if manykeys.Of(err, key) == nil && leases[i].State == corral.LeaseHeld {
 			r := requests[i]
 			leases[i].Token = cmp.Or(leases[i].Token, r.Token)
@@ -88,6 +89,7 @@ func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K],
 			leases[i].Token = join(token, "")
 		case there[j].State == corral.LeaseBusy:
 			busy.add(key, token, i)
+			s.waits.note(key, true)
 			leases[i] = corral.Lease[V]{State: corral.LeaseBusy, Left: there[j].Left, Empty: leases[i].Empty && there[j].Empty}
 		case there[j].State == corral.LeaseChanged && there[j].Entry != nil:
 			found.add(key, token, i)

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/corralcache/corral/internal/manykeys"
@@ -18,6 +19,34 @@ type placement[K comparable, V any] struct {
 	revision uint64        // of what was published, if there are Epochs
 	begin    time.Time     // when it was put into force here
 	replaced chan struct{} // closed when it no longer is
+	waits    waits[K]
+}
+
+// waits are the keys that somebody loads at their old shard, as far as this process
+// has asked.
+type waits[K comparable] struct {
+	mu   sync.Mutex
+	keys map[K]struct{} // guarded by mu
+}
+
+func (w *waits[K]) note(key K, waits bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !waits {
+		delete(w.keys, key)
+		return
+	}
+	if w.keys == nil {
+		w.keys = map[K]struct{}{}
+	}
+	w.keys[key] = struct{}{}
+}
+
+func (w *waits[K]) has(key K) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.keys[key]
+	return ok
 }
 
 // Phase is how far a change of the topology has come. In each, a call that deletes
@@ -54,6 +83,7 @@ type site[K comparable, V any] struct {
 	at    *member[K, V]
 	other *member[K, V] // its owner by the other topology; nil if that is the same
 	phase Phase
+	waits *waits[K] // of the placement
 }
 
 // inForce returns by what a call has to go.
@@ -120,7 +150,7 @@ func (f *Fleet[K, V]) site(ctx context.Context, p *placement[K, V], key K) (site
 	if err != nil || other == at {
 		return site[K, V]{at: at}, err
 	}
-	return site[K, V]{at, other, p.phase}, nil
+	return site[K, V]{at, other, p.phase, &p.waits}, nil
 }
 
 func (f *Fleet[K, V]) settledOwner(ctx context.Context, p *placement[K, V], key K, pin string, pinned bool) (*member[K, V], error) {
