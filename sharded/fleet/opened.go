@@ -70,7 +70,7 @@ func covers[K comparable, V any](can abilities, opened map[string]*member[K, V])
 		default:
 			continue
 		}
-		return option("OpenFunc", fmt.Sprintf("a cache for shard %q that is a corral.%s", id, ability),
+		return option("New: open", fmt.Sprintf("a cache for shard %q that is a corral.%s", id, ability),
 			"no shard that the fleet was made with is")
 	}
 	return nil

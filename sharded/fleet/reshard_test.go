@@ -1,11 +1,13 @@
 package fleet_test
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,4 +201,136 @@ func firstOther(a, b []aLoad) string {
 		}
 	}
 	return "that one has more"
+}
+
+// Over a full fleet a change costs no more loads than there were in a fleet that had
+// had the smaller capacity all along.
+func TestReshard_OverAFullFleet(t *testing.T) {
+	for _, r := range reshardings[:2] {
+		t.Run(r.name, func(t *testing.T) {
+			smaller := r.from
+			if len(r.to.Shards) < len(smaller.Shards) {
+				smaller = r.to
+			}
+			tr := traffic{keys: 1500, before: 15_000, after: 15_000, opts: corral.Options{TTL: time.Minute},
+				shard: func() corral.Cache[string, string] { return &lru{most: 60, byKey: map[string]*list.Element{}} }}
+			control, before := tr.run(t, smaller, smaller, unchanged)
+			apply, beforeApply := tr.run(t, r.from, r.to, applied)
+			t.Logf("loads after the change: Apply %d, a fleet of the smaller capacity %d", len(apply)-beforeApply, len(control)-before)
+			if len(apply)-beforeApply > len(control)-before {
+				t.Errorf("%d loads after the change, want at most %d", len(apply)-beforeApply, len(control)-before)
+			}
+		})
+	}
+}
+
+// lru is a cache that holds so many entries, those that were used last. One reader
+// uses it.
+type lru struct {
+	most  int
+	byKey map[string]*list.Element
+	order list.List // of *held, the last used in front
+}
+
+type held struct {
+	key   string
+	entry *corral.Entry[string]
+}
+
+func (c *lru) Get(_ context.Context, key string) (*corral.Entry[string], error) {
+	e := c.byKey[key]
+	if e == nil {
+		return nil, nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*held).entry, nil
+}
+
+func (c *lru) Set(ctx context.Context, key string, e *corral.Entry[string]) error {
+	_ = c.Delete(ctx, key)
+	c.byKey[key] = c.order.PushFront(&held{key, e})
+	if last := c.order.Back(); len(c.byKey) > c.most {
+		return c.Delete(ctx, last.Value.(*held).key)
+	}
+	return nil
+}
+
+func (c *lru) Delete(_ context.Context, key string) error {
+	if e := c.byKey[key]; e != nil {
+		c.order.Remove(e)
+		delete(c.byKey, key)
+	}
+	return nil
+}
+
+// C1 through a change: of three processes that ask for the same keys all the while,
+// one loads a key, once.
+func TestReshard_ProcessesLoadOnce(t *testing.T) {
+	for _, many := range []bool{false, true} {
+		t.Run(fmt.Sprint("many ", many), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				var keys []string
+				for i := range 60 {
+					keys = append(keys, fmt.Sprint("key:", i))
+				}
+				var mu sync.Mutex
+				loads := map[string]int{}
+				load := func(_ context.Context, key string) (string, error) {
+					mu.Lock()
+					loads[key]++
+					mu.Unlock()
+					time.Sleep(700 * time.Millisecond)
+					return key, nil
+				}
+				bulk := func(_ context.Context, keys []string) (map[string]string, error) {
+					values := map[string]string{}
+					mu.Lock()
+					for _, key := range keys {
+						loads[key]++
+						values[key] = key
+					}
+					mu.Unlock()
+					time.Sleep(700 * time.Millisecond)
+					return values, nil
+				}
+				var all sync.WaitGroup
+				var loaders []*corral.Loader[string, string]
+				for i := range 3 {
+					f := s.process(two, s.together())
+					l, err := corral.New(f, corral.Options{TTL: time.Hour})
+					must(t, err)
+					loaders = append(loaders, l)
+					if i == 0 {
+						all.Go(func() {
+							time.Sleep(time.Second)
+							_, err := f.Apply(t.Context(), three)
+							must(t, err)
+						})
+					}
+					all.Go(func() {
+						for j := range keys { // a new one every 300 ms, from before the change until after the switch
+							if many {
+								_, err := l.GetOrLoadMany(t.Context(), keys[:j+1], bulk)
+								must(t, err)
+							} else {
+								_, err := l.GetOrLoad(t.Context(), keys[j], load)
+								must(t, err)
+							}
+							time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+						}
+					})
+				}
+				all.Wait()
+				for _, key := range keys {
+					if loads[key] != 1 {
+						t.Errorf("%d loads of %s", loads[key], key)
+					}
+				}
+				for _, l := range loaders {
+					must(t, l.Close(t.Context()))
+				}
+			})
+		})
+	}
 }
