@@ -67,7 +67,7 @@ func clauses[K comparable, V any]() []clause[K, V] {
 		faultClauses[K, V](), byteClauses[K, V](), abilityClauses[K, V](), glanceClauses[K, V](), wrapperClauses[K, V](),
 		leaseClauses[K, V](), leaseSeenClauses[K, V](), leaseEndClauses[K, V](), leaseVoidClauses[K, V](),
 		leaseWatchClauses[K, V](), listenClauses[K, V](), layerClauses[K, V](),
-		batchClauses[K, V](), batchTroubleClauses[K, V](), batchLeaseClauses[K, V](),
+		batchClauses[K, V](), batchTroubleClauses[K, V](), batchLeaseClauses[K, V](), scanClauses[K, V](),
 	} {
 		all = append(all, group...)
 	}

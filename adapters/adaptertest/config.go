@@ -98,7 +98,7 @@ type Config[K comparable, V any] struct {
 type kind[K comparable, V any] struct {
 	known                             bool // New has run
 	leaser, leases, listener, layered bool // leases says that they are on
-	batches, batchLeases              bool
+	batches, batchLeases, scans       bool
 }
 
 func (k *kind[K, V]) look(cache corral.Cache[K, V]) {
@@ -108,6 +108,7 @@ func (k *kind[K, V]) look(cache corral.Cache[K, V]) {
 	k.listener = is[corral.Listener[K]](cache)
 	k.layered = is[corral.Layered[K, V]](cache)
 	k.batches = is[corral.BatchCache[K, V]](cache)
+	_, k.scans = scanner[K, V](cache)
 	k.batchLeases = k.leases && is[corral.BatchLeaser[K, V]](cache)
 }
 

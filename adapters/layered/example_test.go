@@ -222,3 +222,19 @@ func ExampleCache_Watch() {
 	fmt.Println(e.Value)
 	// Output: 42
 }
+
+func ExampleCache_ScanPage() {
+	ctx := context.Background()
+	far := memadapter.NewShared[string, string](time.Second)
+	cache := layered.New(memadapter.New[string, string](), far.Process(), layered.Options{})
+	_ = far.Process().Set(ctx, "ann", &corral.Entry[string]{Value: "Ann", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	items, next, err := cache.ScanPage(ctx, "", 100, false)
+	fmt.Println(items[0].Key, items[0].Entry.Value, next == "", err)
+	// Output: ann Ann true <nil>
+}
+
+func ExampleCache_CheckScan() {
+	far := memadapter.NewShared[string, string](time.Second).Process()
+	fmt.Println(layered.New(memadapter.New[string, string](), far, layered.Options{}).CheckScan())
+	// Output: <nil>
+}

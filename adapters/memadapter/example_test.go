@@ -109,3 +109,45 @@ func ExampleCache_Glance() {
 	fmt.Println(g.Entry.Value, g.Quiet, err, failed)
 	// Output: v true <nil> <nil>
 }
+
+func ExampleCache_ScanPage() {
+	ctx := context.Background()
+	cache := memadapter.New[string, int]()
+	for i, key := range []string{"ann", "bob", "cid"} {
+		_ = cache.Set(ctx, key, &corral.Entry[int]{Value: i, LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	}
+	sum := 0
+	for cursor := ""; ; {
+		items, next, err := cache.ScanPage(ctx, cursor, 2, false)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, it := range items {
+			sum += it.Entry.Value
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	fmt.Println(sum)
+	// Output: 3
+}
+
+func ExamplePlainCache_ScanPage() {
+	ctx := context.Background()
+	cache := memadapter.Plain[string, int]()
+	_ = cache.SetValue(ctx, "ann", 7, time.Minute)
+	items, next, err := cache.ScanPage(ctx, "", 100, false)
+	fmt.Println(items[0].Key, items[0].Entry.Value, next == "", err)
+	// Output: ann 7 true <nil>
+}
+
+func ExampleProcess_ScanPage() {
+	ctx := context.Background()
+	store := memadapter.NewShared[string, int](0)
+	_ = store.Process().Set(ctx, "ann", &corral.Entry[int]{Value: 7, LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	items, _, err := store.Process().ScanPage(ctx, "", 100, true) // only keys
+	fmt.Println(items[0].Key, items[0].Entry, err)
+	// Output: ann <nil> <nil>
+}
