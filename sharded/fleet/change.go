@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
@@ -250,11 +251,19 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 	placed := &placement[K, V]{phase: p.Phase, begin: time.Now(), replaced: make(chan struct{})}
 	var err error
 	if placed.layout, err = f.lay(ctx, p.Topology); err != nil || p.Phase == PhaseSettled {
+		placed.all = placed.layout
 		return placed, err
 	}
 	if placed.other, err = f.lay(ctx, *p.Previous); err != nil {
 		return nil, err
 	}
+	all := p.Topology
+	for _, s := range p.Previous.Shards {
+		if _, stays := placed.layout.at[s.ID]; !stays {
+			all.Shards = append(slices.Clip(all.Shards), s)
+		}
+	}
+	placed.all = layOut(all.sorted(), nil, f.open)
 	if p.Phase == PhasePrepare {
 		placed.layout, placed.other = placed.other, placed.layout
 	}

@@ -19,30 +19,47 @@ var errExited = errors.New("fleet: the call of the shard ended its goroutine")
 type AbilityError struct {
 	Shard   string // its ID
 	Ability string // the interface of package corral, and what of it
+	Reason  error  // what the shard says of it; nil for nothing
 }
 
 // Error names the shard and the ability.
 func (e *AbilityError) Error() string {
-	return fmt.Sprintf("fleet: shard %q lacks corral.%s", e.Shard, e.Ability)
+	text := fmt.Sprintf("fleet: shard %q lacks corral.%s", e.Shard, e.Ability)
+	if e.Reason != nil {
+		text += ": " + e.Reason.Error()
+	}
+	return text
 }
 
-// Unwrap returns a [*corral.OptionError]: with these shards it can never work.
+// Unwrap returns Reason, or, without one, a [*corral.OptionError]: with these shards
+// it can never work.
 func (e *AbilityError) Unwrap() error {
+	if e.Reason != nil {
+		return e.Reason
+	}
 	return option("New: open", fmt.Sprintf("a cache for shard %q", e.Shard), "must be a corral."+e.Ability)
 }
 
 // ShardErrors says which shards failed, by their IDs, and with what.
 type ShardErrors struct {
 	Errors map[string]error
+
+	// Partial says that other shards went well to their end: what there is of a
+	// Broadcast or a Scan is a part of the whole.
+	Partial bool
 }
 
 // Error names the shards with their errors.
 func (e *ShardErrors) Error() string {
+	return fmt.Sprintf("fleet: %d shards failed%s", len(e.Errors), listed(e.Errors))
+}
+
+// listed is the end of an error's text, that names the shards with their errors.
+func listed(errs map[string]error) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "fleet: %d shards failed", len(e.Errors))
 	between := ": "
-	for _, id := range slices.Sorted(maps.Keys(e.Errors)) {
-		fmt.Fprintf(&b, "%s%q: %v", between, id, e.Errors[id])
+	for _, id := range slices.Sorted(maps.Keys(errs)) {
+		fmt.Fprintf(&b, "%s%q: %v", between, id, errs[id])
 		between = "; "
 	}
 	return b.String()

@@ -1,6 +1,9 @@
 package fleet
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // Hash hashes a key as a fleet with these options does.
 func Hash[K comparable](key K, keyBytes func([]byte, K) []byte, secret *[16]byte) (uint64, error) {
@@ -56,3 +59,30 @@ func LookUp[K comparable](p *MemoryPins[K], key K) (string, bool) { return p.loo
 
 // Pinned is what a fleet takes a key to be pinned to.
 func Pinned[K comparable, V any](f *Fleet[K, V], key K) (string, bool) { return f.pins.peek(key) }
+
+// SetOut has a shard count as out, or not.
+func SetOut[K comparable, V any](f *Fleet[K, V], id string, out bool) {
+	l := f.placed.Load().layout
+	l.members[l.at[id]].out.Store(out)
+}
+
+// Buffer is how many items of a Scan wait for its loop.
+const Buffer = buffer
+
+// Sizer decides over the size of pages.
+type Sizer struct{ s sizer }
+
+// NewSizer makes a Sizer, or says why p cannot work.
+func NewSizer(p PageSize) (*Sizer, error) {
+	p, err := p.complete()
+	return &Sizer{newSizer(p)}, err
+}
+
+// Learn returns the size after a page that took so long.
+func (s *Sizer) Learn(took time.Duration) (size int, oscillates bool) {
+	s.s.learn(took)
+	return s.s.size, s.s.oscillates()
+}
+
+// Size is that of the next page.
+func (s *Sizer) Size() int { return s.s.size }

@@ -56,6 +56,25 @@ func (f *faulty) DeleteMany(ctx context.Context, keys []string) error {
 	return f.Cache.DeleteMany(ctx, keys)
 }
 
+func (f *faulty) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) ([]corral.ScanItem[string, string], string, error) {
+	if err := f.call(ctx); err != nil {
+		return nil, "", err
+	}
+	return f.Cache.ScanPage(ctx, cursor, count, keysOnly)
+}
+
+// slowScan is a cache of which a page takes its time, and each item that it was asked
+// for.
+type slowScan struct {
+	*faulty
+	page, item time.Duration
+}
+
+func (s slowScan) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) ([]corral.ScanItem[string, string], string, error) {
+	time.Sleep(s.page + time.Duration(count)*s.item)
+	return s.faulty.ScanPage(ctx, cursor, count, keysOnly)
+}
+
 // remote is a faulty cache that is far: a Loader bounds its calls.
 type remote struct{ *faulty }
 

@@ -20,8 +20,9 @@ import (
 // for optional interfaces. The methods of an ability that the shards lack do
 // nothing, or return an [*AbilityError] where there is something to be lost.
 type Fleet[K comparable, V any] struct {
-	calls[K, V]   // those of a cache
-	leasing[K, V] // those of leases
+	calls[K, V]    // those of a cache
+	leasing[K, V]  // those of leases
+	scanning[K, V] // those of a corral.Scanner
 
 	hasher    hasher[K]
 	pins      pinned[K]
@@ -38,6 +39,8 @@ type Fleet[K comparable, V any] struct {
 	turns   chan struct{}            // holds one thing while somebody has the turn to replace placed
 	open    map[string]*member[K, V] // by ID; guarded by the turn
 	leaving leaving[K, V]
+
+	numbers numbers
 
 	closed  atomic.Bool
 	ending  sync.Once
@@ -70,7 +73,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 		open:    map[string]*member[K, V]{},
 		ended:   make(chan struct{}),
 	}
-	f.calls, f.leasing = calls[K, V]{f, whole}, leasing[K, V]{f}
+	f.calls, f.leasing, f.scanning = calls[K, V]{f, whole}, leasing[K, V]{f}, scanning[K, V]{f}
 	var err error
 	if f.hasher, err = newHasher(opts.KeyBytes, opts.Secret); err != nil {
 		return nil, err

@@ -81,7 +81,7 @@ func ofShards(shards []Shard, f func(i int, s Shard) error) error {
 	if len(failed) == 0 {
 		return nil
 	}
-	return &ShardErrors{failed}
+	return &ShardErrors{Errors: failed}
 }
 
 type closeFunc func(ctx context.Context, s Shard, cache any) error

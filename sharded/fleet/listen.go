@@ -67,10 +67,7 @@ type heard[K comparable, V any] struct {
 // tune listens to those shards of p that can hear, and to no others. It reports
 // whether there are any.
 func (e *ears[K, V]) tune(p *placement[K, V], never map[*member[K, V]]error) bool {
-	members := p.layout.members
-	if p.other != nil {
-		members = slices.Concat(members, p.other.members)
-	}
+	members := p.all.members
 	for _, m := range members {
 		if e.by[m] == nil && m.listener != nil && never[m] == nil {
 			e.listen(m)

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/manykeys"
@@ -20,6 +21,11 @@ type member[K comparable, V any] struct {
 	leaser     corral.Leaser[K, V]      // if its leases are on
 	leaserMany corral.BatchLeaser[K, V] // leaser
 	listener   corral.Listener[K]
+	scanner    corral.Scanner[K, V] // if it can enumerate
+	cannotScan error                // why scanner is nil, if the shard says it
+
+	numbers shardNumbers
+	out     atomic.Bool // see healthy
 
 	far, layered bool
 	tells, lets  bool // it is a corral.Far, or a corral.Leaser, that may say no
@@ -44,6 +50,12 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 	m.settler, _ = cache.(corral.Settler[K])
 	m.plain, _ = cache.(corral.PlainCache[K, V])
 	m.listener, _ = cache.(corral.Listener[K])
+	m.scanner, _ = cache.(corral.Scanner[K, V])
+	if c, ok := cache.(corral.ScanChecker); ok && m.scanner != nil {
+		if m.cannotScan = c.CheckScan(); m.cannotScan != nil {
+			m.scanner = nil
+		}
+	}
 	if f, ok := cache.(corral.Far); ok {
 		m.tells, m.far = true, f.Far()
 	}
@@ -56,6 +68,16 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 		m.leaser = l
 		m.leaserMany, _ = l.(corral.BatchLeaser[K, V])
 	}
+}
+
+// healthy reports whether the shard is to be asked by calls over all shards.
+func (m *member[K, V]) healthy() bool { return !m.out.Load() }
+
+func (m *member[K, V]) mustScan() error {
+	if m.scanner == nil {
+		return &AbilityError{Shard: m.shard.ID, Ability: "Scanner", Reason: m.cannotScan}
+	}
+	return nil
 }
 
 // goTogether says which member lacks what others have and a Loader counts on for

@@ -79,6 +79,15 @@ type Hooks struct {
 	// shard which is left could not be closed; and, with the zero Shard, that the
 	// Epochs could not be read.
 	ChangeError func(ctx context.Context, s Shard, err error)
+
+	// ShardCall is told of every call of a shard that a Broadcast or a Scan made.
+	ShardCall func(ctx context.Context, e ShardCall)
+
+	// PageSizing is told when a Scan changes how much it asks a shard for.
+	PageSizing func(ctx context.Context, e PageSizing)
+
+	// End is told of the end of every Broadcast and of every loop over a Scan.
+	End func(ctx context.Context, e End)
 }
 
 const (

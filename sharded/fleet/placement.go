@@ -15,6 +15,7 @@ type placement[K comparable, V any] struct {
 	phase  Phase
 	layout *layout[K, V] // by which keys are read
 	other  *layout[K, V] // by which they may be as well; nil if PhaseSettled
+	all    *layout[K, V] // of the shards of both, for what is asked of every shard; routes nothing
 
 	revision uint64        // of what was published, if there are Epochs
 	begin    time.Time     // when it was put into force here

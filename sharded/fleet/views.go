@@ -12,9 +12,13 @@ import (
 // caches at hand have, made of parts with the methods of one. For another set a
 // fleet has the next larger; what is too many in it does nothing.
 type (
-	memoryView[K comparable, V any]  struct{ calls[K, V] }
+	memoryView[K comparable, V any] struct {
+		calls[K, V]
+		scanning[K, V]
+	}
 	checkedView[K comparable, V any] struct {
 		calls[K, V]
+		scanning[K, V]
 		checking[K, V]
 	}
 	bufferedView[K comparable, V any] struct {
@@ -69,14 +73,15 @@ type (
 // AsCache returns the fleet as a cache with the optional interfaces that its shards
 // have: [corral.PlainCache] and [corral.Layered] if all have it, [corral.Far],
 // [corral.Settler], [corral.Checker], [corral.Leaser] and [corral.Listener] if any
-// has, and always [corral.BatchCache]. It returns the same each time.
+// has, and always [corral.BatchCache] and [corral.Scanner], of which CheckScan says
+// whether all have it. It returns the same each time.
 //
 // A fleet of caches that no package of this module makes may have one more of these,
 // which then does nothing.
 func (f *Fleet[K, V]) AsCache() corral.Cache[K, V] {
 	var (
-		memory   = memoryView[K, V]{f.calls}
-		checked  = checkedView[K, V]{f.calls, checking[K, V]{f}}
+		memory   = memoryView[K, V]{f.calls, f.scanning}
+		checked  = checkedView[K, V]{f.calls, f.scanning, checking[K, V]{f}}
 		buffered = bufferedView[K, V]{checked, settling[K, V]{f}}
 		far      = farView[K, V]{checked, distant[K, V]{f}}
 		shared   = sharedView[K, V]{far, leasing[K, V]{f}, hearing[K, V]{f}}
