@@ -54,6 +54,7 @@ func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) 
 		},
 		envelope: bytestore.Envelope[V]{Codec: opts.codec(), MaxValueBytes: opts.bound()},
 	}
+	c.server.match, c.server.unwrite = unbraced(opts.Prefix)
 	c.server.init()
 	c.lane.off = opts.NoPipeline
 	c.prompt.client, _ = client.(*redis.Client)

@@ -351,3 +351,41 @@ func ExamplePlainCache_Listen() {
 	fmt.Println(errors.As(err, &fault), fault.Field)
 	// Output: true redisadapter.Options.ParseKey
 }
+
+func ExampleCache_ScanPage() {
+	ctx := context.Background()
+	client, closeAll := connect()
+	defer closeAll()
+	cache := redisadapter.New(client, redisadapter.Options[string, string]{Prefix: "users"})
+	_ = cache.Set(ctx, "ann", &corral.Entry[string]{Value: "Ann", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	items, next, err := cache.ScanPage(ctx, "", 1000, false)
+	fmt.Println(items[0].Key, items[0].Entry.Value, next == "", err)
+	// Output: ann Ann true <nil>
+}
+
+func ExampleCache_CheckScan() {
+	client, closeAll := connect()
+	defer closeAll()
+	users := redisadapter.New(client, redisadapter.Options[User, string]{Key: func(u User) string { return u.Name }})
+	fmt.Println(users.CheckScan())
+	// Output: corral: redisadapter.Options.ParseKey is nil: required to scan, unless Key is nil and the key's kind is string or integer; the key is a redisadapter_test.User
+}
+
+// What other programs wrote is visited too.
+func ExamplePlainCache_ScanPage() {
+	client, closeAll := connect()
+	defer closeAll()
+	ctx := context.Background()
+	client.Set(ctx, "user:42", `{"Name":"Ann"}`, time.Minute)
+	users := redisadapter.Plain(client, redisadapter.Options[int, User]{Prefix: "user:"})
+	items, next, err := users.ScanPage(ctx, "", 1000, false)
+	fmt.Println(items[0].Key, items[0].Entry.Value.Name, next == "", err)
+	// Output: 42 Ann true <nil>
+}
+
+func ExamplePlainCache_CheckScan() {
+	client, closeAll := connect()
+	defer closeAll()
+	fmt.Println(redisadapter.Plain(client, redisadapter.Options[int, User]{Prefix: "user:"}).CheckScan())
+	// Output: <nil>
+}

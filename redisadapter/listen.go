@@ -33,18 +33,22 @@ func (s *server[K]) listen(ctx context.Context, drop func(keys ...K)) error {
 		return s.fault
 	}
 	if s.parse == nil {
-		return &corral.OptionError{
-			Field: "redisadapter.Options.ParseKey",
-			Value: "nil",
-			Bound: fmt.Sprintf("required to hear of other processes' writes, unless Key is nil and the key's kind is "+
-				"string or integer; the key is a %v", reflect.TypeFor[K]()),
-		}
+		return s.noParseKey("to hear of other processes' writes")
 	}
 	err := hear(ctx, s.client, s.news.written, func() { drop() }, func(message string) { s.dropNamed(message, drop) })
 	if ctx.Err() != nil {
 		return err
 	}
 	return failed("SUBSCRIBE", err)
+}
+
+func (s *server[K]) noParseKey(to string) error {
+	return &corral.OptionError{
+		Field: "redisadapter.Options.ParseKey",
+		Value: "nil",
+		Bound: fmt.Sprintf("required %s, unless Key is nil and the key's kind is string or integer; the key is a %v",
+			to, reflect.TypeFor[K]()),
+	}
 }
 
 // dropNamed drops the key that a message names. What cannot be read may have been

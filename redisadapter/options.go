@@ -56,8 +56,9 @@ type Options[K comparable, V any] struct {
 	// small ones may be better off without. A [PlainCache] has no such pipelines.
 	NoPipeline bool
 
-	// ParseKey is Key backwards, for announcements, which carry text. Only near
-	// caches need it ([Cache.Listen]), and it may be nil where Key is.
+	// ParseKey is Key backwards, for announcements and scans, which carry text. Only
+	// near caches ([Cache.Listen]) and [Cache.ScanPage] need it, and it may be nil
+	// where Key is. To a scan its error says that a text is of no key.
 	ParseKey func(string) (K, error)
 }
 

@@ -56,6 +56,7 @@ func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]
 		codec: opts.codec(),
 		most:  opts.bound(),
 	}
+	c.server.match, c.server.unwrite = unprefixed(opts.Prefix)
 	c.server.init()
 	return c
 }

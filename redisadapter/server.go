@@ -18,10 +18,12 @@ import (
 type server[K comparable] struct {
 	client  redis.UniversalClient
 	text    func(K) string
-	write   func(text string) string // how a key's text becomes the server's key
-	leaseOf func(name string) string // the key of its lease
-	parse   func(string) (K, error)  // text backwards; nil if nobody knows how
-	fault   error                    // what Check returns
+	write   func(text string) string                 // how a key's text becomes the server's key
+	leaseOf func(name string) string                 // the key of its lease
+	parse   func(string) (K, error)                  // text backwards; nil if nobody knows how
+	match   string                                   // the pattern that every server's key has
+	unwrite func(name string) (text string, ok bool) // write backwards; not of a lease
+	fault   error                                    // what Check returns
 	timer   timer
 	leases  leases
 	news    news
