@@ -58,6 +58,7 @@ type Cache[K Key, V any] struct {
 	entries *ristretto.Cache[K, *corral.Entry[V]] // nil if it is items
 	items   *ristretto.Cache[K, Item[V]]          // nil if it is entries
 	store   *store[K, *corral.Entry[V]]
+	index   *index[K] // nil unless Options.Enumerable
 	opts    Options[V]
 }
 
@@ -81,6 +82,9 @@ func New[K Key, V any, S *corral.Entry[V] | Item[V]](c *ristretto.Cache[K, S], o
 	}
 	a.store = newStore(under, func(was, is *corral.Entry[V]) bool { return was == is })
 	a.store.left, a.store.dead = stored.Left[V], dead[V]
+	if opts.Enumerable {
+		a.index = newIndex(a.store)
+	}
 	return a
 }
 
@@ -159,7 +163,11 @@ func (a *Cache[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error 
 			return err
 		}
 	}
-	return a.store.put(ctx, key, e, cost, noLife, now)
+	err := a.store.put(ctx, key, e, cost, noLife, now)
+	if err == nil && a.index != nil {
+		a.index.add(key)
+	}
+	return err
 }
 
 // Delete removes key's entry, with what is buffered of it. It waits until

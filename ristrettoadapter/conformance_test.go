@@ -22,6 +22,15 @@ func TestContract_A6_Conformance(t *testing.T) {
 			},
 		})
 	})
+	t.Run("New, enumerable", func(t *testing.T) {
+		adaptertest.Run(t, adaptertest.Config[string, string]{
+			Linger: 3 * time.Second,
+			New: func(t *testing.T) corral.Cache[string, string] {
+				raw := open[*corral.Entry[string]](t, nil)
+				return ristrettoadapter.New(raw, ristrettoadapter.Options[string]{Enumerable: true})
+			},
+		})
+	})
 	t.Run("New with items, of integers", func(t *testing.T) {
 		adaptertest.Run(t, adaptertest.Config[int64, []byte]{
 			Linger: 3 * time.Second,

@@ -189,3 +189,29 @@ func ExampleCache_Glance() {
 	fmt.Println(g.Quiet, g.Value == &value, g.Entry.TTL, err, failed)
 	// Output: true true 1m0s <nil> <nil>
 }
+
+func ExampleCache_ScanPage() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+	adapter := ristrettoadapter.New(cache, ristrettoadapter.Options[string]{Enumerable: true})
+	ctx := context.Background()
+	_ = adapter.Set(ctx, "ann", &corral.Entry[string]{Value: "Ann", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute})
+	items, next, err := adapter.ScanPage(ctx, "", 1000, false)
+	fmt.Println(items[0].Key, items[0].Entry.Value, next == "", err)
+	// Output: ann Ann true <nil>
+}
+
+func ExampleCache_CheckScan() {
+	cache, err := ristretto.NewCache(&ristretto.Config[string, ristrettoadapter.Item[string]]{NumCounters: 1e4, MaxCost: 1 << 20, BufferItems: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cache.Close()
+	fmt.Println(ristrettoadapter.New(cache, ristrettoadapter.Options[string]{}).CheckScan())
+	// Output: corral: ristrettoadapter.Options.Enumerable is false: must be true: Ristretto tells no keys
+}

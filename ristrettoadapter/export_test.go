@@ -59,3 +59,11 @@ func WriteOf[K Key, V any](c *Cache[K, V], key K) (end func()) {
 	w := c.store.tryOwn(key)
 	return func() { c.store.release(key, w) }
 }
+
+// Indexed is how many keys an enumerable cache keeps.
+func Indexed[K Key, V any](c *Cache[K, V]) (n int) {
+	for range c.index.all() {
+		n++
+	}
+	return n
+}

@@ -23,6 +23,12 @@ type Options[V any] struct {
 	//
 	// Ristretto adds 56 to every cost unless Config.IgnoreInternalCost is set.
 	Cost func(V) int64
+
+	// Enumerable keeps the keys that are set, so that [Cache.ScanPage] can visit
+	// them: for a fleet that is to be scanned, or to move its entries. It costs a Set
+	// about 100 ns, and each key some 50 bytes and its own. It is for [New]: what a
+	// cache of bare values holds, others write too.
+	Enumerable bool
 }
 
 // Stats counts what an adapter had to do beyond passing calls on.

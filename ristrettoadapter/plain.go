@@ -146,10 +146,13 @@ func (a *PlainCache[K, V]) Settle(ctx context.Context, key K) error {
 	return a.store.settleKey(ctx, key)
 }
 
-// Check returns an error if [Plain] was given no cache.
+// Check returns an error if [Plain] was given no cache, or Options.Enumerable.
 func (a *PlainCache[K, V]) Check() error {
-	if a.c == nil {
+	switch {
+	case a.c == nil:
 		return errNoCache
+	case a.opts.Enumerable:
+		return &corral.OptionError{Field: "ristrettoadapter.Options.Enumerable", Value: true, Bound: "must be false for Plain: others write to its cache too"}
 	}
 	return nil
 }
