@@ -99,7 +99,7 @@ func roomy[V any](t testing.TB) *ristretto.Cache[string, V] {
 func TestContract_A6_Conformance_Ristretto(t *testing.T) {
 	t.Run("entries", func(t *testing.T) {
 		conforms(t, sizes, adaptertest.Config[string, string]{Linger: 3 * time.Second}, func(t *testing.T, _ int) corral.Cache[string, string] {
-			return ristrettoadapter.New(roomy[*corral.Entry[string]](t), ristrettoadapter.Options[string]{})
+			return ristrettoadapter.New(roomy[*corral.Entry[string]](t), ristrettoadapter.Options[string]{Enumerable: true})
 		}, nil)
 	})
 	t.Run("values", func(t *testing.T) {
