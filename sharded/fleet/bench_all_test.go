@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -58,17 +59,33 @@ func BenchmarkMerge(b *testing.B) {
 	}
 }
 
+// listed is a shard whose pages take their time and next to no work.
+type listed struct {
+	*faulty
+	items      []corral.ScanItem[string, string]
+	page, item time.Duration
+}
+
+func (l *listed) ScanPage(_ context.Context, cursor string, count int, _ bool) (items []corral.ScanItem[string, string], next string, err error) {
+	time.Sleep(l.page + time.Duration(count)*l.item)
+	from, _ := strconv.Atoi(cursor)
+	if from+count >= len(l.items) {
+		return l.items[from:], "", nil
+	}
+	return l.items[from : from+count], strconv.Itoa(from + count), nil
+}
+
 // BenchmarkScan is a scan of shards of which a page takes 2 ms and each item of it 2 µs
 // more: the first item and the whole of it. serial is the same, by the same shards' own
 // pages, in a loop over the shards.
 func BenchmarkScan(b *testing.B) {
 	const each, page, item = 2_000, 2 * time.Millisecond, 2 * time.Microsecond
 	for _, shards := range []int{1, 4, 16} {
-		var order []slowScan
+		var order []*listed
 		f, _ := open(b, equal(shards), fleet.Options[string]{}, func(i int) corral.Cache[string, string] {
-			s := slowScan{newFaulty(), page, item}
+			s := &listed{faulty: newFaulty(), page: page, item: item}
 			for n := range each {
-				must(b, s.Cache.Set(b.Context(), fmt.Sprint(i, "/", n), fresh("value")))
+				s.items = append(s.items, corral.ScanItem[string, string]{Key: fmt.Sprint(i, "/", n), Entry: fresh("value")})
 			}
 			order = append(order, s)
 			return s
@@ -109,7 +126,7 @@ func BenchmarkScan(b *testing.B) {
 }
 
 // serially scans one shard after the other, by pages as large as a fleet's may become.
-func serially(b *testing.B, shards []slowScan, see func() bool) {
+func serially(b *testing.B, shards []*listed, see func() bool) {
 	for _, s := range shards {
 		for cursor := ""; ; {
 			items, next, err := s.ScanPage(context.Background(), cursor, 1024, false)
