@@ -8,6 +8,7 @@ package memadapter
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -20,18 +21,20 @@ var errNilEntry = errors.New("memadapter: the entry is nil")
 // and ready. All calls are safe for concurrent use, answer at once and do not
 // look at their context.
 //
-// No goroutine tidies up. The Set of a new key does, whenever the cache may
-// have doubled since the last time: the cache never holds more than twice the
-// entries that lived then, or 1024 more than lived then. That one call visits
-// every entry; others go on meanwhile.
+// No goroutine tidies up. The Set of a new key does so in one of 64 parts of the
+// cache, whenever that part may have doubled since the last time: the cache never
+// holds more than 1024 entries and twice those that lived then. Readers go on
+// meanwhile. A part that is nearly empty after a Delete is given back too.
 type Cache[K comparable, V any] struct {
 	store store[K, held[V]]
 }
 
-// held is an entry, and until when it is quiet: Glance reads the clock once for
-// both its ends, and the Loader not at all.
+// held is an entry, and beside it what most hits look at, so that they do not touch
+// it: its value if that is a pointer, else nil, and until when it is quiet. Glance
+// reads the clock once for both its ends, and the Loader not at all.
 type held[V any] struct {
 	entry *corral.Entry[V]
+	value any
 	quiet int64
 }
 
@@ -60,7 +63,7 @@ func (c *Cache[K, V]) Glance(_ context.Context, key K) (corral.Glance[V], error)
 	if at >= it.end && it.end != noEnd {
 		return corral.Glance[V]{}, nil
 	}
-	return corral.Glance[V]{Entry: it.value.entry, Quiet: at < it.value.quiet}, nil
+	return corral.Glance[V]{Entry: it.value.entry, Value: it.value.value, Quiet: at < it.value.quiet}, nil
 }
 
 // Set keeps e until Keep after its LoadedAt, or, if its age is unknown, Keep
@@ -70,7 +73,11 @@ func (c *Cache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error {
 	if e == nil {
 		return errNilEntry
 	}
-	c.store.set(key, held[V]{e, stored.QuietUntil(e, now())}, stored.Left(e, time.Now()))
+	h := held[V]{entry: e, quiet: stored.QuietUntil(e, now())}
+	if reflect.TypeFor[V]().Kind() == reflect.Pointer {
+		h.value = e.Value
+	}
+	c.store.set(key, h, stored.Left(e, time.Now()))
 	return nil
 }
 
