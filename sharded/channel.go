@@ -29,7 +29,7 @@ func (g *Group[K, V]) watch(ctx context.Context, s flight.Spot[K, V], key K, fn 
 		return
 	}
 	var none V
-	f, role, _ := g.table.Join(ctx, s, key, none, false, true)
+	f, role, _ := g.table.Join(ctx, s, key, none, false, false)
 	release, ok := f.Hold(ctx)
 	if !ok {
 		if role != flight.Queued {
@@ -39,7 +39,7 @@ func (g *Group[K, V]) watch(ctx context.Context, s flight.Spot[K, V], key K, fn 
 		return
 	}
 	if role == flight.Leader {
-		go run(f, fn)
+		f.Go(fn)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		if c.send(Result[V]{Err: context.Cause(ctx)}) {

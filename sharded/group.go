@@ -82,6 +82,7 @@ func NewGroup[K comparable, V any](opts Options[K]) *Group[K, V] {
 			Deadline:        true,
 			Rough:           true,
 			Alarm:           timedOut[K, V],
+			Fly:             fly[K, V],
 		}),
 	}
 }
@@ -120,7 +121,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 		if wait && ctx.Err() != nil { // a load for nobody would be started
 			return v, false, context.Cause(ctx)
 		}
-		f, role, _ := g.table.Join(ctx, s, key, v, false, wait)
+		f, role, _ := g.table.Join(ctx, s, key, v, false, false)
 		if role == flight.Leader && !wait {
 			if flight.Nested(ctx) {
 				v, err = callInside(ctx, f, fn)
@@ -130,7 +131,10 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context) (V
 			return f.Finish(v, err)
 		}
 		if role == flight.Leader {
-			go run(f, fn)
+			f.Go(fn)
+			if f.Yield(ctx) {
+				return f.Collect(role)
+			}
 		}
 		switch f.Wait(ctx, role, nil) {
 		case flight.Left:
@@ -163,9 +167,9 @@ func (g *Group[K, V]) locate(ctx context.Context, key K, fn bool) (s flight.Spot
 	return s, nil
 }
 
-// run runs fn as the load of f, on a goroutine of its own, and lands f.
-func run[K comparable, V any](f *flight.Flight[K, V], fn func(context.Context) (V, error)) {
-	v, err := call(f, fn)
+// fly runs the load of f, on a goroutine of its own, and lands f.
+func fly[K comparable, V any](f *flight.Flight[K, V]) {
+	v, err := call(f, f.Work().(func(context.Context) (V, error)))
 	f.Land(v, err, false)
 }
 

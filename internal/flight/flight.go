@@ -11,6 +11,7 @@ type Flight[K comparable, V any] struct {
 	key     K
 	started int64
 	ctx     *LoadContext // apart, since a load may keep it
+	job     *job         // see job.go; nil before the first Go
 
 	// done is closed once, when the flight is woken. It is made by the first who
 	// waits.

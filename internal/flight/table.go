@@ -39,6 +39,9 @@ type Config[K comparable, V any] struct {
 	// Calls says that flights make calls beside their loads, see [Flight.Values].
 	Calls bool
 
+	// Fly runs the load of a flight that was started with [Flight.Go].
+	Fly func(f *Flight[K, V])
+
 	// Alarm is called on a goroutine of its own when the alarm of a phase rings.
 	Alarm func(f *Flight[K, V], phase uint8)
 
