@@ -21,7 +21,7 @@ var errNilEntry = errors.New("memadapter: the entry is nil")
 // and ready. All calls are safe for concurrent use, answer at once and do not
 // look at their context.
 //
-// No goroutine tidies up. The Set of a new key does so in one of 64 parts of the
+// No goroutine tidies up. The Set of a new key does so in one of 16 parts of the
 // cache, whenever that part may have doubled since the last time: the cache never
 // holds more than 1024 entries and twice those that lived then. Readers go on
 // meanwhile. A part that is nearly empty after a Delete is given back too.

@@ -66,8 +66,8 @@ func TestSweepsAreAmortised(t *testing.T) {
 			sweeps, last = sweeps+1, now
 		}
 	}
-	if sweeps != 8 { // at the first entry, at 16 and at each doubling
-		t.Errorf("%d sweeps, want 8", sweeps)
+	if sweeps != 6 { // at the first entry, at 64 and at each doubling
+		t.Errorf("%d sweeps, want 6", sweeps)
 	}
 }
 
