@@ -20,57 +20,56 @@ func init() {
 }
 
 func openOtter[K Key](capacity int) (opened[K, *Value], error) {
-	c, err := newOtterCache[K, *Value](2 * capacity)
+	c, err := newOtterCache[K, Value](2 * capacity)
 	if err != nil {
 		return opened[K, *Value]{}, err
 	}
 	return opened[K, *Value]{c, func() { c.store.StopAllGoroutines() }}, nil
 }
 
-// otterCache holds entries in otter, which bounds their number: who is dead is
-// read no longer, and is evicted first. With a TTL of otter's each Get would read
-// the clock twice.
-type otterCache[K comparable, V any] struct {
-	store *otter.Cache[K, *otterItem[V]]
+// otterCache holds entries of pointers to T in otter, which bounds their number: who
+// is dead is read no longer, and is evicted first. With a TTL of otter's each Get
+// would read the clock twice.
+type otterCache[K comparable, T any] struct {
+	store *otter.Cache[K, otterItem[T]]
 }
 
 // otterItem is an entry and its value, and until when it is quiet, in nanoseconds
-// after begun.
-type otterItem[V any] struct {
+// after begun. otter keeps it beside the key: a pointer to it would be one more miss
+// of the processor's caches.
+type otterItem[T any] struct {
 	quiet int64
-	value any
-	entry *corral.Entry[V]
+	value *T
+	entry *corral.Entry[*T]
 }
 
 var begun = time.Now()
 
-func newOtterCache[K comparable, V any](size int) (*otterCache[K, V], error) {
-	store, err := otter.New(&otter.Options[K, *otterItem[V]]{MaximumSize: size})
-	return &otterCache[K, V]{store}, err
+func newOtterCache[K comparable, T any](size int) (*otterCache[K, T], error) {
+	store, err := otter.New(&otter.Options[K, otterItem[T]]{MaximumSize: size})
+	return &otterCache[K, T]{store}, err
 }
 
-func (c *otterCache[K, V]) Get(_ context.Context, key K) (*corral.Entry[V], error) {
-	if it, ok := c.store.GetIfPresent(key); ok {
-		return it.entry, nil
-	}
-	return nil, nil
+func (c *otterCache[K, T]) Get(_ context.Context, key K) (*corral.Entry[*T], error) {
+	it, _ := c.store.GetIfPresent(key)
+	return it.entry, nil
 }
 
 // Glance reads the clock, so that the Loader need not.
-func (c *otterCache[K, V]) Glance(_ context.Context, key K) (corral.Glance[V], error) {
+func (c *otterCache[K, T]) Glance(_ context.Context, key K) (corral.Glance[*T], error) {
 	it, ok := c.store.GetIfPresent(key)
 	if !ok {
-		return corral.Glance[V]{}, nil
+		return corral.Glance[*T]{}, nil
 	}
-	return corral.Glance[V]{Entry: it.entry, Value: it.value, Quiet: int64(time.Since(begun)) < it.quiet}, nil
+	return corral.Glance[*T]{Entry: it.entry, Value: it.value, Quiet: int64(time.Since(begun)) < it.quiet}, nil
 }
 
-func (c *otterCache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) error {
+func (c *otterCache[K, T]) Set(_ context.Context, key K, e *corral.Entry[*T]) error {
 	if !e.LoadedAt.IsZero() && time.Since(e.LoadedAt) >= e.Keep {
 		c.store.Invalidate(key)
 		return nil
 	}
-	it := &otterItem[V]{entry: e, value: e.Value, quiet: math.MinInt64}
+	it := otterItem[T]{entry: e, value: e.Value, quiet: math.MinInt64}
 	if quiet := e.Quiet(); quiet > 0 {
 		it.quiet = int64(time.Since(begun) + quiet - time.Since(e.LoadedAt))
 	}
@@ -78,7 +77,7 @@ func (c *otterCache[K, V]) Set(_ context.Context, key K, e *corral.Entry[V]) err
 	return nil
 }
 
-func (c *otterCache[K, V]) Delete(_ context.Context, key K) error {
+func (c *otterCache[K, T]) Delete(_ context.Context, key K) error {
 	c.store.Invalidate(key)
 	return nil
 }
