@@ -150,6 +150,24 @@ func TestContract_C7_Recursion(t *testing.T) {
 	})
 }
 
+// The load that would wait for itself is told, and not one that waits for it, even if
+// it asks at once.
+func TestContract_C7_RecursionOfAFastLoad(t *testing.T) {
+	sub(t, "Do", func(t *testing.T) {
+		g, told := newGroup(sharded.Options[string]{}), error(nil)
+		v, _, err := g.Do(t.Context(), "a", func(ctx context.Context) (int, error) {
+			v, _, err := g.Do(ctx, "b", func(ctx context.Context) (int, error) {
+				_, _, told = g.Do(ctx, "a", func(context.Context) (int, error) { return 2, nil })
+				return 1, nil
+			})
+			return v, err
+		})
+		if v != 1 || err != nil || !errors.Is(told, sharded.ErrRecursiveLoad) {
+			t.Errorf("a came to %d, %v and b was told %v; want 1, no error and ErrRecursiveLoad", v, err, told)
+		}
+	})
+}
+
 func wantRecursion(t *testing.T, name string, results <-chan result) {
 	t.Helper()
 	if r := <-results; !errors.Is(r.Err, sharded.ErrRecursiveLoad) {
