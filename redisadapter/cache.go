@@ -52,7 +52,7 @@ func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) 
 			leases:  opts.leases(),
 			news:    newNews(opts.Prefix, ""),
 		},
-		envelope: bytestore.Envelope[V]{Codec: opts.codec(), MaxValueBytes: opts.bound()},
+		envelope: bytestore.Envelope[V]{Codec: opts.codec(), MaxValueBytes: opts.bound(), MayKeep: true},
 	}
 	c.server.match, c.server.unwrite = unbraced(opts.Prefix)
 	c.server.init()
@@ -80,7 +80,8 @@ func (c *Cache[K, V]) Prompt() bool { return c.server.one }
 //
 // Through a *redis.Client, calls that come while others are under way share a round
 // trip: their GETs wait until one of those has returned, a millisecond at the most,
-// and go as one pipeline. See Options.NoPipeline.
+// and go as one pipeline. See Options.NoPipeline. Values that the codec stores as
+// they are, as it does bytes and strings, are parts of the reply and no copies.
 func (c *Cache[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 	if ends, t, ok := c.prompt.within(ctx, c.server.timer); ok {
 		p, err := c.server.place(key)

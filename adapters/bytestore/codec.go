@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"unsafe"
 )
 
 // Codec turns values into bytes and back. Its methods are called concurrently,
@@ -106,6 +107,9 @@ func (gobCodec[V]) Decode(src []byte) (v V, err error) {
 	return v, nil
 }
 
+// keeper is a codec whose values can be the bytes that they are decoded from.
+type keeper[V any] interface{ keep(src []byte) V }
+
 // rawBytes and rawString take V as any type and go by its kind, so that
 // DefaultCodec can name them where the compiler knows nothing of V.
 
@@ -122,6 +126,12 @@ func (rawBytes[V]) Decode(src []byte) (v V, err error) {
 	return v, nil
 }
 
+// keep leaves no room behind the value: what follows is not its own.
+func (rawBytes[V]) keep(src []byte) (v V) {
+	reflect.ValueOf(&v).Elem().SetBytes(src[:len(src):len(src)])
+	return v
+}
+
 type rawString[V any] struct{}
 
 func (rawString[V]) CodecID() uint8 { return idRaw }
@@ -133,4 +143,9 @@ func (rawString[V]) Append(dst []byte, v V) ([]byte, error) {
 func (rawString[V]) Decode(src []byte) (v V, err error) {
 	reflect.ValueOf(&v).Elem().SetString(string(src))
 	return v, nil
+}
+
+func (rawString[V]) keep(src []byte) (v V) {
+	reflect.ValueOf(&v).Elem().SetString(unsafe.String(unsafe.SliceData(src), len(src)))
+	return v
 }

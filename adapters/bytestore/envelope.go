@@ -19,6 +19,10 @@ type Envelope[V any] struct {
 
 	// MaxValueBytes is how long the sealed bytes may be; zero is 32 MiB.
 	MaxValueBytes int
+
+	// MayKeep says that the bytes given to Open are nobody else's, before or after:
+	// values of [Bytes] and [String] are then parts of them instead of copies.
+	MayKeep bool
 }
 
 // DefaultMaxValueBytes is the bound that stands for a zero MaxValueBytes.
@@ -70,7 +74,7 @@ func (s Envelope[V]) Seal(key string, e *corral.Entry[V], now Instant) ([]byte, 
 }
 
 // Open returns the entry that data holds, nil if its Keep is over. It keeps
-// nothing of data. LoadedAt is on this process's clock, monotonic from now on,
+// nothing of data, unless MayKeep says so. LoadedAt is on this process's clock, monotonic from now on,
 // and never after now.Local; it is the zero time if the age is unknown. An error
 // is [corral.ErrUndecodable] and says why data is no entry of key; it quotes
 // neither.
@@ -96,6 +100,10 @@ func (s Envelope[V]) Open(key string, data []byte, now Instant) (*corral.Entry[V
 	codec := s.codec()
 	if h.codec != idOf(codec) {
 		return nil, errOtherCodec
+	}
+	if k, ok := codec.(keeper[V]); ok && s.MayKeep {
+		e.Value = k.keep(payload)
+		return e, nil
 	}
 	if e.Value, err = stored.Decode(codec, payload); err != nil {
 		return nil, err
