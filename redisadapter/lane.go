@@ -3,6 +3,7 @@ package redisadapter
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,6 +20,11 @@ import (
 // beside the callers'. It does not wait for longer than patience. By then what is
 // under way may hang, as does a connection that a router forgot, and it is written
 // off: it holds up nobody who comes later.
+//
+// Before it leaves, the leader lets run whoever is ready to. Most are callers of the
+// convoy that has just returned and are about to ask for their next key. 64 goroutines
+// at 1 CPU sent a pipeline for each 6 GETs without that and for each 40 with it, and a
+// GET took 4.3 instead of 7.3 µs of both sides' processors, of 10 KB 13.2 and not 19.0.
 type lane struct {
 	off bool // everybody goes alone; not changed
 
@@ -27,7 +33,7 @@ type lane struct {
 	epoch uint    // how often those under way were written off
 	crowd int     // how many went in the last convoy
 	size  int     // a moving mean of how long the answers were
-	next  *convoy // waits to leave; nil if nobody does
+	next  *convoy // takes who comes; nil if none does
 }
 
 const (
@@ -49,8 +55,9 @@ const (
 
 // convoy is GETs that go together.
 type convoy struct {
-	cmds  []*redis.StringCmd // guarded by lane.mu until start is closed
+	cmds  []*redis.StringCmd // guarded by lane.mu until it left
 	epoch uint               // likewise
+	begun bool               // start is closed; guarded by lane.mu
 	start chan struct{}      // closed when it may leave
 	done  chan struct{}      // closed when the answers are there
 	err   error              // why there are none, beside the errors of cmds
@@ -98,7 +105,7 @@ func (l *lane) aloneLocked() bool {
 	if l.off || l.size > aloneBytes {
 		return true
 	}
-	return l.next == nil && (l.busy == 0 || l.busy < few && l.crowd < few)
+	return l.next == nil && l.busy < few && l.crowd < few
 }
 
 // joinLocked puts cmd into the next convoy, and reports whether it is the first.
@@ -111,6 +118,9 @@ func (l *lane) joinLocked(cmd *redis.StringCmd) (c *convoy, leads bool) {
 			done:  make(chan struct{}),
 		}
 		l.next = c
+		if l.busy == 0 {
+			c.startLocked()
+		}
 	}
 	c.cmds = append(c.cmds, cmd)
 	if n := len(c.cmds); n >= convoyKeys || n*l.size >= convoyBytes {
@@ -119,14 +129,22 @@ func (l *lane) joinLocked(cmd *redis.StringCmd) (c *convoy, leads bool) {
 	return c, leads
 }
 
-// leaveLocked lets the next convoy leave.
+// startLocked lets c leave.
+func (c *convoy) startLocked() {
+	if !c.begun {
+		c.begun = true
+		close(c.start)
+	}
+}
+
+// leaveLocked has the next convoy take nobody else.
 func (l *lane) leaveLocked() {
 	c := l.next
 	l.next = nil
 	l.busy++
 	l.crowd = len(c.cmds)
 	c.epoch = l.epoch
-	close(c.start)
+	c.startLocked()
 }
 
 // goAlone sends one GET.
@@ -150,6 +168,8 @@ func (l *lane) lead(ctx context.Context, t timer, c *convoy) {
 	case <-enough.C:
 		l.writeOff(c)
 	}
+	runtime.Gosched() // nothing where nobody else is ready
+	l.leave(c)
 	c.err = errLeader // unless this returns
 	size := 0
 	defer close(c.done)
@@ -166,6 +186,15 @@ func (l *lane) lead(ctx context.Context, t timer, c *convoy) {
 	c.err = nil
 }
 
+// leave has c take nobody else.
+func (l *lane) leave(c *convoy) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next == c {
+		l.leaveLocked()
+	}
+}
+
 // writeOff lets c leave, if it waits still, and no longer counts what is under way.
 func (l *lane) writeOff(c *convoy) {
 	l.mu.Lock()
@@ -173,7 +202,6 @@ func (l *lane) writeOff(c *convoy) {
 	if l.next == c {
 		l.epoch++
 		l.busy = 0
-		l.leaveLocked()
 	}
 }
 
@@ -186,6 +214,6 @@ func (l *lane) returned(epoch uint, gets, size int) {
 		l.busy--
 	}
 	if l.next != nil {
-		l.leaveLocked()
+		l.next.startLocked()
 	}
 }

@@ -128,3 +128,61 @@ func TestWhoDoesNotReadPromptly(t *testing.T) {
 		}
 	})
 }
+
+// stuck is a hook in which pipelines stand still.
+type stuck struct{ on atomic.Bool }
+
+func (*stuck) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*stuck) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *stuck) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if h.on.Load() {
+			time.Sleep(time.Hour)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// Who reads promptly in a convoy leaves it when the time for the read is over, also
+// if the one who leads it hangs.
+//
+// Red when the members of a convoy, in lane.get, wait for done alone.
+func TestAPromptReadLeavesAConvoy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, callers = 100 * time.Millisecond, 10
+		_, wire, client := mini(t)
+		hook := &stuck{}
+		client.AddHook(hook)
+		l, err := corral.New(users(client), corral.Options{TTL: time.Hour, CacheTimeout: limit})
+		must(t, err)
+		defer func() { must(t, l.Close(context.Background())) }()
+		load := func(context.Context, int) (User, error) { return User{"loaded"}, nil }
+		read := func(key int) {
+			_, err := l.GetOrLoad(context.Background(), key, load)
+			must(t, err)
+		}
+		for key := range callers {
+			read(key)
+		}
+		warm(t, wire, 4, read)
+		wire.Delay(trip)
+		hook.on.Store(true)
+		var left, hung atomic.Int64
+		inAll(callers, func(key int) {
+			start := time.Now()
+			read(key)
+			switch took := time.Since(start); {
+			case took >= time.Hour:
+				hung.Add(1)
+			case took >= limit && took <= limit*5/4:
+				left.Add(1)
+			case took != trip:
+				t.Errorf("a call took %v", took)
+			}
+		})
+		if left.Load() != callers-5 || hung.Load() != 1 {
+			t.Errorf("%d of a convoy left in time and %d hung, want %d and its leader", left.Load(), hung.Load(), callers-5)
+		}
+	})
+}
