@@ -334,6 +334,8 @@ func TestBrokenWrappersAreCaught(t *testing.T) {
 		{"BatchCache hidden", &faulty{}, []any{manyLayer(mem()), manyLayer(mem())}, "lacks BatchCache"},
 		{"BatchLeaser hidden", onlyLeases(shortLife), []any{near, manyLeases()}, "lacks BatchLeaser"},
 		{"PlainCache hidden", manyLayer(mem()), []any{plain()}, "lacks PlainCache"},
+		{"Prompt hidden", far, []any{near, hurried{far}}, "lacks Prompt"},
+		{"Prompt invented", hurried{far}, []any{near, far}, "has Prompt"},
 		{"nothing inside", mem(), nil, "no cache"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

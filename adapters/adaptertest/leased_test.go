@@ -406,6 +406,12 @@ func onlyLeases(life time.Duration) *leases {
 	return &leases{mem(), memadapter.NewShared[string, string](life).Process()}
 }
 
+// hurried is far, and prompt.
+type hurried struct{ cache }
+
+func (hurried) Far() bool    { return true }
+func (hurried) Prompt() bool { return true }
+
 type onlyLayers struct{ cache }
 
 func (o onlyLayers) Layers() (near, far cache) { return o.cache, o.cache }

@@ -11,7 +11,7 @@ import (
 func wrapperClauses[K comparable, V any]() []clause[K, V] {
 	return []clause[K, V]{{
 		name:  "wrapper",
-		rule:  "A wrapper has an optional interface only if a cache inside it has it, but for Layered, which two caches make, and for BatchCache and BatchLeaser, for which single calls will do. It has Settler, Checker, Listener, Layered and Leaser if any of them has, Far, PlainCache, BatchCache and Scanner if all have, and BatchLeaser if all Leasers have; it is far if all of them are, and its leases last as long as those inside.",
+		rule:  "A wrapper has an optional interface only if a cache inside it has it, but for Layered, which two caches make, and for BatchCache and BatchLeaser, for which single calls will do. It has Settler, Checker, Listener, Layered and Leaser if any of them has, Far, PlainCache, BatchCache and Scanner if all have, and BatchLeaser if all Leasers have; it is far if all of them are, prompt if all far ones are, and its leases last as long as those inside.",
 		why:   "An ability that is hidden is not used: a buffered Set is not waited for, each caller makes a round trip, deletes by other processes are not heard, every process loads, a thousand keys take a thousand round trips. An invented one is called and cannot do it.",
 		cause: "The inner cache kept as a corral.Cache, which hides its other methods, or embedded with all of them.",
 		when:  func(cfg *Config[K, V]) bool { return cfg.Inner != nil },
@@ -42,7 +42,13 @@ func abilities[K comparable, V any]() []ability {
 		{name: "PlainCache", has: is[corral.PlainCache[K, V]]},
 		{name: "Far that returns true", has: far},
 		{name: "Scanner that can", has: func(cache any) bool { _, ok := scanner[K, V](cache); return ok }},
+		{name: "Prompt that returns true", has: prompt, among: far},
 	}
+}
+
+func prompt(cache any) bool {
+	p, ok := cache.(corral.Prompt)
+	return ok && p.Prompt()
 }
 
 func is[I any](cache any) bool { _, ok := cache.(I); return ok }

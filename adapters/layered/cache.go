@@ -41,6 +41,7 @@ var (
 	_ corral.Listener[string]     = (*Cache[string, any])(nil)
 	_ corral.Settler[string]      = (*Cache[string, any])(nil)
 	_ corral.Far                  = (*Cache[string, any])(nil)
+	_ corral.Prompt               = (*Cache[string, any])(nil)
 	_ corral.Checker              = (*Cache[string, any])(nil)
 )
 
@@ -125,10 +126,17 @@ func (c *Cache[K, V]) Settle(ctx context.Context, key K) error {
 // Far returns true: what near does not hold costs a round trip.
 func (c *Cache[K, V]) Far() bool { return true }
 
+// Prompt returns what far's method of that name does, false without one: near is
+// memory.
+func (c *Cache[K, V]) Prompt() bool {
+	p, ok := c.far.(corral.Prompt)
+	return ok && p.Prompt()
+}
+
 // Layers returns the two layers. The near one is read only; what is read from
 // the far one is copied into near. Written to, each writes to both. Each is a
-// [corral.BatchCache] if the cache that New was given is, and near a
-// [corral.Glancer].
+// [corral.BatchCache] if the cache that New was given is, near a [corral.Glancer],
+// and far as prompt as that one ([corral.Prompt]).
 func (c *Cache[K, V]) Layers() (near, far corral.Cache[K, V]) {
 	n, f := (*nearLayer[K, V])(c), (*farLayer[K, V])(c)
 	near, far = n, f
@@ -195,6 +203,8 @@ type farLayer[K comparable, V any] Cache[K, V]
 func (f *farLayer[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 	return (*Cache[K, V])(f).readFar(ctx, key)
 }
+
+func (f *farLayer[K, V]) Prompt() bool { return (*Cache[K, V])(f).Prompt() }
 
 func (f *farLayer[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 	return (*Cache[K, V])(f).Set(ctx, key, e)
