@@ -98,13 +98,13 @@ func (s *store[K, S]) replaced(ctx context.Context, key K, w *write[S], value S,
 	case !s.same(stored, value):
 		return s.refuse(ctx, key, w)
 	}
-	s.track(s.stripe(key), key, value, now)
+	s.track(s.stripe(key), key, value, now, false)
 	s.release(key, w)
 	return nil
 }
 
 func (s *store[K, S]) buffered(st *stripe[K, S], key K, w *write[S], value S, l life, now time.Time) {
-	s.track(st, key, value, now)
+	s.track(st, key, value, now, true)
 	w.value, w.end, w.found = value, l.end, true
 	s.leaveAt(st, key, w, now)
 }

@@ -1,87 +1,77 @@
 package ristrettoadapter
 
-// dues knows when the entries of a stripe are to be let go. Ristretto could do
-// that with a TTL of its own, but then reads the clock in every Get, and so
-// does the Loader: 27 to 47 ns each, where the whole Get takes 44.
+import (
+	"maps"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// dues lists the keys of a stripe by when their entries are to be let go.
+// Ristretto could do that with a TTL of its own, but then reads the clock in every
+// Get, and so does the Loader: 27 to 47 ns each, where the whole Get takes 44.
 //
-// A key that gets a new entry is listed again under its new tick; the old
-// listing is void, because at says otherwise. rebuild drops void listings when
-// they are as many as the valid ones. The zero value is ready to use.
+// A listing says when to look at a key, and nothing more: what is to become of the
+// key its entry says, which is in Ristretto. So a key takes the 16 bytes of a
+// string here; a map that knew each key's tick took 50 more, and two look-ups for
+// each new entry. A key that gets a new entry is listed once more, and the old
+// listing is void: the look that it leads to finds an entry that is to stay. Void
+// listings are dropped when they are half of all. The zero value is ready to use.
 type dues[K comparable] struct {
-	at     map[K]int64   // the tick at which to look at the key
-	listed map[int64][]K // the keys by tick, with void listings
-	first  int64         // no tick before this one has a listing
-	count  int           // listings, valid and void
-	peak   int           // the most keys in at since it was made
-	limit  int           // keys in at from which evicted ones are looked for
+	listed map[int64]*pile[K] // the keys by tick
+	first  int64              // no tick before this one has a listing
+	count  int                // listings
+	void   int                // those that may be void, by estimate
+	limit  int                // listings from which keys that were evicted are looked for
+
+	// ageless are the keys of entries that cannot tell when they are over, with the
+	// tick in which they are. They are few: a Loader knows when it loaded.
+	ageless map[K]int64
 }
 
-func (d *dues[K]) watch(key K, at int64) {
-	if d.at == nil {
-		d.at, d.listed, d.first = map[K]int64{}, map[int64][]K{}, at
+// list has key looked at in the tick at, or a little before: the ticks of what is
+// far from now are rounded down by up to a 64th of the way, so that few keys do not
+// take a list each.
+func (d *dues[K]) list(key K, now, at int64) {
+	if far := uint64(max(0, at-now)) >> 6; far > 1 {
+		at &^= 1<<(bits.Len64(far)-1) - 1
 	}
-	if was, ok := d.at[key]; ok && was == at {
-		return
+	if d.listed == nil {
+		d.listed, d.first = map[int64]*pile[K]{}, at
 	}
-	d.at[key] = at
-	d.listed[at] = append(d.listed[at], key)
+	was := d.listed[at]
+	if is := was.push(key); is != was {
+		d.listed[at] = is
+	}
 	d.first = min(d.first, at)
 	d.count++
-	d.peak = max(d.peak, len(d.at))
-	if d.count > 2*len(d.at)+64 {
-		d.rebuild()
-	}
 }
 
+// forget says that what key was listed for is no more.
 func (d *dues[K]) forget(key K) {
-	delete(d.at, key)
+	d.void = min(d.void+1, d.count)
+	delete(d.ageless, key)
 }
 
-// postpone has key looked at again a tick later, if it is listed no more.
-func (d *dues[K]) postpone(key K, now int64) {
-	if at, ok := d.at[key]; ok && at <= now {
-		d.watch(key, now+1)
+// ageFrom says that key's entry, which does not know its age, is over in the tick at.
+func (d *dues[K]) ageFrom(key K, at int64) {
+	if d.ageless == nil {
+		d.ageless = map[K]int64{}
 	}
+	d.ageless[key] = at
 }
 
-// shrink gives memory back: a Go map stays as large as it ever was.
-func (d *dues[K]) shrink() {
-	d.limit = 2 * len(d.at)
-	if d.peak > 4*len(d.at) || d.count > 2*len(d.at)+64 {
-		d.rebuild()
-	}
-}
-
-// rebuild makes the maps anew, with the valid listings alone.
-func (d *dues[K]) rebuild() {
-	old := d.at
-	*d = dues[K]{limit: d.limit, first: d.first}
-	if len(old) == 0 {
-		return
-	}
-	d.at, d.listed = make(map[K]int64, len(old)), map[int64][]K{}
-	for key, at := range old {
-		d.at[key] = at
-		d.listed[at] = append(d.listed[at], key)
-	}
-	d.count, d.peak = len(old), len(old)
-}
-
-// take removes and returns the keys that are due at now. It leaves them in at,
-// for who cannot handle them yet to postpone.
-func (d *dues[K]) take(now int64) []K {
-	var due []K
+// take removes and returns the keys that are to be looked at by the tick now.
+func (d *dues[K]) take(now int64) (due []K) {
 	for _, at := range d.ticksUntil(now) {
-		keys := d.listed[at]
+		due = slices.AppendSeq(due, d.listed[at].all)
 		delete(d.listed, at)
-		d.count -= len(keys)
-		for _, key := range keys {
-			if d.at[key] == at {
-				due = append(due, key)
-			}
-		}
 	}
+	d.count -= len(due)
 	d.first = max(d.first, now+1)
+	if len(d.listed) == 0 {
+		d.listed = nil // a map keeps the size of its largest burst
+	}
 	return due
 }
 
@@ -102,21 +92,61 @@ func (d *dues[K]) ticksUntil(now int64) (ticks []int64) {
 	return ticks
 }
 
-// crowded says that the keys have doubled since somebody looked which of them
-// Ristretto has evicted, of which it does not tell.
-func (d *dues[K]) crowded() bool {
-	const least = 256
-	return len(d.at) > max(d.limit, least)
+// takeAll removes and returns all listings, for putBack.
+func (d *dues[K]) takeAll() map[int64]*pile[K] {
+	all := d.listed
+	d.listed, d.count, d.void = nil, 0, 0
+	return all
 }
 
-// any returns up to n of the keys, whichever.
-func (d *dues[K]) any(n int) []K {
-	keys := make([]K, 0, min(n, len(d.at)))
-	for key := range d.at {
-		if len(keys) == cap(keys) {
-			break
+// putBack lists again what takeAll returned, beside what was listed since.
+func (d *dues[K]) putBack(all map[int64]*pile[K]) {
+	if d.listed == nil {
+		d.listed, d.first = map[int64]*pile[K]{}, math.MaxInt64
+	}
+	for at, keys := range all {
+		d.count += keys.size()
+		d.first = min(d.first, at)
+		d.listed[at] = keys.with(d.listed[at])
+	}
+}
+
+// thin drops the listings of keys that are not to be kept, and of each key all but
+// the soonest.
+func thin[K comparable](all map[int64]*pile[K], keep func(K) bool) {
+	seen := map[K]struct{}{}
+	for _, at := range slices.Sorted(maps.Keys(all)) {
+		var kept *pile[K]
+		for key := range all[at].all {
+			if _, again := seen[key]; !again && keep(key) {
+				seen[key] = struct{}{}
+				kept = kept.push(key)
+			}
 		}
-		keys = append(keys, key)
+		if all[at] = kept; kept == nil {
+			delete(all, at)
+		}
+	}
+}
+
+// least is how many listings are not worth looking through.
+const least = 256
+
+// crowded says that it is time to look through the listings: half of them may be
+// void, or they have doubled since somebody looked which keys Ristretto has evicted,
+// of which it does not tell.
+func (d *dues[K]) crowded() bool { return d.voided() || d.count > max(d.limit, least) }
+
+func (d *dues[K]) voided() bool { return d.void > (d.count+least)/2 }
+
+// any returns up to n of the listed keys, whichever.
+func (d *dues[K]) any(n int) (keys []K) {
+	for _, list := range d.listed {
+		for key := range list.all {
+			if keys = append(keys, key); len(keys) == n {
+				return keys
+			}
+		}
 	}
 	return keys
 }

@@ -1,18 +1,23 @@
 package ristrettoadapter
 
 import (
-	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
-// dues against a plain map, which is looked through for each tick.
+// model is dues as its keys would have it: each with the tick that its latest entry
+// is over in.
+type model map[int]int64
+
+// dues against a plain map: a key is looked at in its tick or up to a 64th of the
+// way before it, then listed again, and never later.
 func TestDuesAgainstMap(t *testing.T) {
 	for seed := range uint64(50) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		var d dues[int]
-		want := map[int]int64{}
-		for now := int64(0); now < 400; now += rnd.Int64N(3) {
+		want := model{}
+		for now := int64(0); now < 2000; now += rnd.Int64N(3) {
 			for range rnd.IntN(10) {
 				key := rnd.IntN(40)
 				if rnd.IntN(4) == 0 {
@@ -20,60 +25,92 @@ func TestDuesAgainstMap(t *testing.T) {
 					delete(want, key)
 					continue
 				}
-				at := now + 1 + rnd.Int64N(1+rnd.Int64N(100))
-				d.watch(key, at)
+				at := now + 1 + rnd.Int64N(1+rnd.Int64N(1000))
+				if _, ok := want[key]; ok {
+					d.forget(key)
+				}
+				d.list(key, now, at)
 				want[key] = at
 			}
-			takeAll(t, &d, want, now, rnd)
-			if !maps.Equal(d.at, want) {
-				t.Fatalf("seed %d, tick %d: %v, want %v", seed, now, d.at, want)
+			want.sweep(t, &d, now)
+			if d.voided() {
+				all := d.takeAll()
+				thin(all, func(key int) bool { _, ok := want[key]; return ok })
+				d.putBack(all)
+				if d.count > len(want) {
+					t.Fatalf("seed %d, tick %d: %d listings for %d keys after a look through", seed, now, d.count, len(want))
+				}
 			}
-			if limit := 2*len(d.at) + 65; d.count > limit {
-				t.Fatalf("seed %d, tick %d: %d listings for %d keys", seed, now, d.count, len(d.at))
+			if limit := 2*len(want) + least; d.count > 2*limit {
+				t.Fatalf("seed %d, tick %d: %d listings for %d keys", seed, now, d.count, len(want))
 			}
 		}
 	}
 }
 
-// takeAll takes what is due, forgets two of three keys and postpones the rest.
-func takeAll(t *testing.T, d *dues[int], want map[int]int64, now int64, rnd *rand.Rand) {
+// sweep takes what is due, drops the keys that are over and lists the others again.
+func (want model) sweep(t *testing.T, d *dues[int], now int64) {
 	t.Helper()
-	before := maps.Clone(want)
+	again := map[int]int64{}
 	for _, key := range d.take(now) {
-		_, ok := want[key]
-		if at := before[key]; at > now {
-			t.Fatalf("tick %d: key %d was taken, due at %d", now, key, at)
+		switch at, ok := want[key]; {
+		case !ok:
+		case at > now:
+			again[key] = at
+		default:
+			delete(want, key)
 		}
-		if rnd.IntN(3) == 0 && ok {
-			d.postpone(key, now)
-			want[key] = now + 1
-			continue
-		}
-		d.forget(key)
-		delete(want, key)
+	}
+	for key, at := range again {
+		d.list(key, now, at)
 	}
 	for key, at := range want {
 		if at <= now {
 			t.Fatalf("tick %d: key %d was not taken, due at %d", now, key, at)
 		}
 	}
-	d.shrink()
 	if at, ok := d.next(); ok && at <= now || !ok && len(want) > 0 {
 		t.Fatalf("tick %d: the next tick is %d, %v, of %v", now, at, ok, want)
 	}
 }
 
-// A key that gets a new entry every second, each kept for an hour, has one
-// valid listing and a bounded number of void ones.
-func TestDuesOfAHotKey(t *testing.T) {
+// A look through keeps of each key the soonest listing, which leads to the others.
+func TestDuesThin(t *testing.T) {
 	var d dues[string]
-	for now := range int64(10_000) {
-		d.watch("hot", now+3600)
-		if due := d.take(now); len(due) != 0 {
-			t.Fatalf("tick %d: %v is due", now, due)
+	for at, keys := range map[int64][]string{3: {"a", "b", "a"}, 5: {"a", "c", "gone"}, 7: {"gone", "b"}} {
+		for _, key := range keys {
+			d.list(key, 0, at)
 		}
-		if d.count > 67 {
-			t.Fatalf("tick %d: %d listings for one key", now, d.count)
+	}
+	all := d.takeAll()
+	thin(all, func(key string) bool { return key != "gone" })
+	d.list("later", 0, 5)
+	d.putBack(all)
+	for at, want := range [][]string{3: {"a", "b"}, 5: {"c", "later"}, 7: nil} {
+		if due := slices.Sorted(slices.Values(d.take(int64(at)))); !slices.Equal(due, want) {
+			t.Errorf("in tick %d are due %v, want %v", at, due, want)
+		}
+	}
+	if d.count != 0 || d.listed != nil {
+		t.Errorf("%d listings are left, want none", d.count)
+	}
+}
+
+// Keys whose ends are spread over a day do not take a list each.
+func TestDuesFarAway(t *testing.T) {
+	const day = 24 * 60 * 60
+	var d dues[int]
+	for key := range day {
+		d.list(key, 0, int64(key))
+	}
+	if lists := len(d.listed); lists > 1000 {
+		t.Errorf("%d lists for the ends of a day", lists)
+	}
+	for now := range int64(day) {
+		for _, key := range d.take(now) {
+			if early := int64(key) - now; early < 0 || early > int64(key)/64 {
+				t.Fatalf("key %d is looked at in tick %d", key, now)
+			}
 		}
 	}
 }
@@ -81,13 +118,12 @@ func TestDuesOfAHotKey(t *testing.T) {
 func TestDuesGiveMemoryBack(t *testing.T) {
 	var d dues[int]
 	for key := range 100_000 {
-		d.watch(key, 1)
+		d.list(key, 0, 1)
 	}
-	for _, key := range d.take(1) {
-		d.forget(key)
+	if due := d.take(1); len(due) != 100_000 {
+		t.Fatalf("%d keys are due", len(due))
 	}
-	d.shrink()
-	if d.at != nil || d.listed != nil || d.crowded() {
+	if d.listed != nil || d.crowded() {
 		t.Error("maps are kept for no key")
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/corralcache/corral"
 )
 
-// Watched returns how many keys the sweep knows.
+// Watched returns how many listings the sweep has that are not void.
 func Watched[K Key, V any](c *Cache[K, V]) (n int) {
 	for i := range c.store.stripes {
 		st := &c.store.stripes[i]
 		st.mu.Lock()
-		n += len(st.dues.at)
+		n += st.dues.count - st.dues.void
 		st.mu.Unlock()
 	}
 	return n
@@ -64,6 +64,17 @@ func WriteOf[K Key, V any](c *Cache[K, V], key K) (end func()) {
 func Indexed[K Key, V any](c *Cache[K, V]) (n int) {
 	for range c.index.all() {
 		n++
+	}
+	return n
+}
+
+// Listings returns how many listings the sweep has, void ones too.
+func Listings[K Key, V any](c *Cache[K, V]) (n int) {
+	for i := range c.store.stripes {
+		st := &c.store.stripes[i]
+		st.mu.Lock()
+		n += st.dues.count
+		st.mu.Unlock()
 	}
 	return n
 }

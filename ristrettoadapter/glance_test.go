@@ -40,7 +40,7 @@ func TestGlance(t *testing.T) {
 				e := fresh()
 				tt.change(&e)
 				var value any
-				if items {
+				if items && e.Value != nil {
 					value = e.Value
 				}
 				wantGlance := func(when string, quiet bool) {

@@ -38,9 +38,9 @@ type store[K Key, S any] struct {
 	c    raw[K, S]
 	same func(stored, written S) bool
 
-	// These are nil if Ristretto itself knows when a value ends.
-	left func(S, time.Time) time.Duration // how long a value is to be held after an instant
-	dead func(S) bool                     // whether a value that was to be held until now may go
+	// left is how long a value is to be held after an instant, and whether it tells
+	// that at any time; nil if Ristretto itself knows when a value ends.
+	left func(S, time.Time) (left time.Duration, aged bool)
 
 	flusher   *flusher
 	seed      maphash.Seed

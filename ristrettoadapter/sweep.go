@@ -2,7 +2,6 @@ package ristrettoadapter
 
 import (
 	"context"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,105 +123,150 @@ func (s *store[K, S]) armForDues(now int64) {
 	}
 }
 
-// sweep looks at the keys of a stripe that are due, and at all of them if they
-// have become many and some are gone.
+// sweep looks at the keys of a stripe that are due, and through all of them if they
+// have become many.
 func (s *store[K, S]) sweep(ctx context.Context, st *stripe[K, S], now int64) {
 	st.mu.Lock()
 	due := st.dues.take(now)
-	crowded := st.dues.crowded()
 	st.mu.Unlock()
+	again := map[K]int64{} // once, however often a key was listed
 	for i, key := range due {
-		s.inspect(st, key, now)
+		if at := s.inspect(st, key, now); at > now {
+			again[key] = at
+		}
 		if i%sweepBatch == sweepBatch-1 {
 			_ = s.flusher.flush(ctx)
 		}
 	}
-	if crowded {
-		s.forgetEvicted(st, now)
-	}
-	if !crowded && len(due) == 0 {
-		return
-	}
 	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.dues.shrink()
-}
-
-// forgetEvicted forgets the keys that Ristretto has not any more. If a few show
-// that it has hardly evicted any, the others are not looked at: in a cache that
-// fills up for the first time that takes a fifth of what a Set does.
-func (s *store[K, S]) forgetEvicted(st *stripe[K, S], now int64) {
-	const sample = 64
-	for _, n := range []int{sample, math.MaxInt} {
-		gone := 0
-		st.mu.Lock()
-		keys := st.dues.any(n)
-		st.mu.Unlock()
-		for _, key := range keys {
-			if there, err := s.has(key); err == nil && !there {
-				s.inspect(st, key, now)
-				gone++
-			}
-		}
-		if gone == 0 {
-			return
-		}
+	for key, at := range again {
+		st.dues.list(key, now, at)
+	}
+	crowded := st.dues.crowded()
+	st.mu.Unlock()
+	if crowded {
+		s.lookThrough(st)
 	}
 }
 
-// inspect deletes key's entry if it is dead and forgets key if it has none. A
-// key that is being written is looked at later.
-func (s *store[K, S]) inspect(st *stripe[K, S], key K, now int64) {
+// inspect deletes key's entry if it is dead. Else, and while key is being written,
+// it returns the tick in which to look again; one that has passed for never.
+func (s *store[K, S]) inspect(st *stripe[K, S], key K, now int64) (at int64) {
+	if s.writing(st, key) { // asked before Ristretto, to which the write goes
+		return now + 1
+	}
+	if at, over := s.ends(st, key); !over {
+		return at
+	}
 	w := s.tryOwn(key)
 	if w == nil {
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		st.dues.postpone(key, now)
-		return
+		return now + 1
 	}
 	defer s.release(key, w)
-	if there, err := s.has(key); err != nil || !there {
-		s.untrack(key)
-		return
+	at, over := s.ends(st, key) // of which it may be another entry by now
+	if !over {
+		return at
 	}
-	if !st.isDue(key, now) {
-		return
-	}
-	// The entry itself is asked: somebody may have written another one around
-	// this adapter.
-	value, ok, err := s.get(key)
-	switch {
-	case err != nil || !ok:
-		s.untrack(key)
-	case !s.dead(value):
-		s.track(st, key, value, time.Now())
-	case s.del(key) == nil:
+	if s.del(key) == nil {
 		s.swept.Add(1)
-		s.untrack(key)
 	}
+	s.gone(st, key)
+	return 0
 }
 
-func (st *stripe[K, S]) isDue(key K, now int64) bool {
+// ends returns the tick in which key's entry is over, or that it is already. The
+// entry itself is asked: somebody may have written another one around this adapter.
+// One that has no end, or is not there, is over in the tick zero.
+func (s *store[K, S]) ends(st *stripe[K, S], key K) (at int64, over bool) {
+	value, ok, err := s.get(key)
+	if err != nil || !ok {
+		s.gone(st, key)
+		return 0, false
+	}
+	now := time.Now()
+	left, aged := s.left(value, now)
+	switch {
+	case !aged:
+		st.mu.Lock()
+		at, ours := st.dues.ageless[key]
+		st.mu.Unlock()
+		return at, ours && at < s.tidier.tickAfter(now, 0)
+	case left >= forGood:
+		return 0, false
+	}
+	return s.tidier.tickAfter(now, left), left <= 0
+}
+
+// lookThrough drops void listings, and those of keys that Ristretto has evicted. If
+// a few show that it has hardly evicted any, the others are not looked at: in a
+// cache that fills up for the first time that takes a fifth of what a Set does.
+func (s *store[K, S]) lookThrough(st *stripe[K, S]) {
+	const sample = 64
+	keep := func(key K) bool { return s.holds(st, key) }
+	st.mu.Lock()
+	some := st.dues.any(sample)
+	full := !st.dues.voided()
+	st.mu.Unlock()
+	for i := 0; full && i < len(some); i++ {
+		full = keep(some[i])
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	at, ok := st.dues.at[key]
-	return ok && at <= now
+	if !full {
+		all := st.dues.takeAll()
+		st.mu.Unlock()
+		thin(all, keep)
+		st.mu.Lock()
+		st.dues.putBack(all)
+	}
+	st.dues.limit = 2 * st.dues.count
+}
+
+// holds reports whether key has an entry, or may be about to.
+func (s *store[K, S]) holds(st *stripe[K, S], key K) bool {
+	if s.writing(st, key) { // asked before Ristretto, to which the write goes
+		return true
+	}
+	there, err := s.has(key)
+	if err == nil && !there {
+		s.gone(st, key)
+	}
+	return there || err != nil
+}
+
+// gone says that key has no entry, as far as that is noted.
+func (s *store[K, S]) gone(st *stripe[K, S], key K) {
+	st.mu.Lock()
+	delete(st.dues.ageless, key)
+	st.mu.Unlock()
+}
+
+func (s *store[K, S]) writing(st *stripe[K, S], key K) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.writes[key] != nil
 }
 
 // track has value looked at when its time is over, seen from the instant now. The
-// caller owns key.
-func (s *store[K, S]) track(st *stripe[K, S], key K, value S, now time.Time) {
+// caller owns key; anew says that it had no value.
+func (s *store[K, S]) track(st *stripe[K, S], key K, value S, now time.Time, anew bool) {
 	if s.left == nil {
 		return
 	}
-	left := s.left(value, now)
+	left, aged := s.left(value, now)
+	at, from := s.tidier.tickAfter(now, left), s.tidier.tickAfter(now, 0)-1
+	st.mu.Lock()
+	if !anew {
+		st.dues.forget(key)
+	}
+	if !aged {
+		st.dues.ageFrom(key, at)
+	}
 	if left >= forGood {
-		s.untrack(key)
+		st.mu.Unlock()
 		return
 	}
-	at := s.tidier.tickAfter(now, left)
-	st.mu.Lock()
-	st.dues.watch(key, at)
+	st.dues.list(key, from, at)
 	crowded := st.dues.crowded()
 	st.mu.Unlock()
 	if crowded {
@@ -232,12 +276,16 @@ func (s *store[K, S]) track(st *stripe[K, S], key K, value S, now time.Time) {
 	s.arm(now, left+tick)
 }
 
-// untrack forgets key. The caller owns it.
+// untrack says that key's value is gone. The caller owns key.
 func (s *store[K, S]) untrack(key K) {
 	st := s.stripe(key)
 	st.mu.Lock()
-	defer st.mu.Unlock()
 	st.dues.forget(key)
+	crowded := st.dues.crowded()
+	st.mu.Unlock()
+	if crowded {
+		s.arm(time.Now(), 0)
+	}
 }
 
 // tickAfter returns the first tick that is not before left has passed since now.

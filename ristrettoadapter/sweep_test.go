@@ -85,12 +85,17 @@ func TestSweepAsksTheEntry(t *testing.T) {
 		raw.Set("around", held(2, time.Hour), 1)
 		set("deleted", 1, time.Second)
 		must(t, c.Delete(t.Context(), "deleted"))
-		raw.Set("deleted", held(2, time.Second), 1) // not ours
+		raw.Set("deleted", held(2, time.Second), 1) // not ours, but as dead
+		ageless := held(2, time.Second)
+		ageless.Entry().LoadedAt = time.Time{}
+		set("ageless", 1, time.Second)
+		must(t, c.Delete(t.Context(), "ageless"))
+		raw.Set("ageless", ageless, 1) // not ours, and nobody knows when it ends
 		set("for good", 1, 200*365*24*time.Hour)
 
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		for key, want := range map[string]int{"longer": 2, "shorter": -1, "around": 2, "deleted": 2, "for good": 1} {
+		for key, want := range map[string]int{"longer": 2, "shorter": -1, "around": 2, "deleted": -1, "ageless": 2, "for good": 1} {
 			wantValue(t, c, key, want)
 		}
 		time.Sleep(time.Hour)
@@ -98,8 +103,8 @@ func TestSweepAsksTheEntry(t *testing.T) {
 		for key, want := range map[string]int{"longer": -1, "around": -1, "for good": 1} {
 			wantValue(t, c, key, want)
 		}
-		if got := c.Stats().Swept; got != 3 {
-			t.Fatalf("Swept is %d, want 3", got)
+		if got := c.Stats().Swept; got != 4 {
+			t.Fatalf("Swept is %d, want 4", got)
 		}
 	})
 }
@@ -164,4 +169,62 @@ func TestContract_C11_TimerHoldsNothing(t *testing.T) {
 		}
 	}
 	t.Fatal("the adapter was not collected while its timer was set")
+}
+
+// A key that gets a new entry every second, each kept for an hour, has a bounded
+// number of listings, be it rewritten or deleted and set anew.
+func TestListingsOfAHotKey(t *testing.T) {
+	for name, deletes := range map[string]bool{"rewritten": false, "deleted": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, raw := entries(t, nil)
+				most := 0
+				for n := range 3000 {
+					must(t, c.Set(t.Context(), "hot", lasting(n, time.Hour)))
+					must(t, c.Settle(t.Context(), "hot"))
+					if deletes && n < 2999 {
+						must(t, c.Delete(t.Context(), "hot"))
+					}
+					time.Sleep(time.Second)
+					synctest.Wait()
+					most = max(most, ristrettoadapter.Listings(c))
+				}
+				if limit := 300; most > limit {
+					t.Fatalf("one key has up to %d listings, want at most %d", most, limit)
+				}
+				time.Sleep(time.Hour + 3*time.Second)
+				synctest.Wait()
+				if held := count(raw, 1); held != 0 || ristrettoadapter.Listings(c) != 0 || ristrettoadapter.Armed(c) {
+					t.Fatalf("%d entries and %d listings are held", held, ristrettoadapter.Listings(c))
+				}
+			})
+		})
+	}
+}
+
+// An entry of unknown age cannot say itself when it is over: what was noted of the
+// one before it does not end it.
+func TestSweepOfEntriesOfUnknownAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, raw := entries(t, nil)
+		set := func(value int, keep time.Duration) {
+			e := lasting(value, keep)
+			e.LoadedAt = time.Time{}
+			must(t, c.Set(t.Context(), "k", e))
+		}
+		set(1, 3*time.Second)
+		time.Sleep(2 * time.Second)
+		set(2, time.Minute)
+		for range 60 {
+			wantValue(t, c, "k", 2)
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		wantValue(t, c, "k", -1)
+		if held := count(raw, 1); held != 0 || ristrettoadapter.Armed(c) {
+			t.Fatalf("%d dead entries are held, the timer is set: %v; want none, not set", held, ristrettoadapter.Armed(c))
+		}
+	})
 }
