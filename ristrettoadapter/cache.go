@@ -123,6 +123,9 @@ func (a *Cache[K, V]) look(key K) (g corral.Glance[V]) {
 		return g
 	}
 	it, _ := a.items.Get(key)
+	if it.entry == nil {
+		return g // without a look at the clock
+	}
 	return corral.Glance[V]{Entry: it.entry, Value: it.at(), Quiet: now() < it.quiet}
 }
 

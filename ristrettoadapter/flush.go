@@ -49,11 +49,11 @@ func (f *flusher) flush(ctx context.Context) error { return f.flushTo(ctx, f.nex
 // begun if it was not. The writes of many keys thus cost one wait together,
 // though they are asked for one by one.
 func (f *flusher) flushTo(ctx context.Context, number uint64) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx) // a wait that nobody waits for could only meet Close
-	}
 	if f.landed.Load() >= number {
 		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // a wait that nobody waits for could only meet Close
 	}
 	changed := f.ask(number)
 	patience := firstPatience

@@ -114,7 +114,7 @@ func (s *store[K, S]) own(ctx context.Context, key K, supersede bool) (*write[S]
 			free = before.waitLocked()
 		}
 		st.mu.Unlock()
-		if err := s.waitFor(ctx, key, before, free); err != nil {
+		if err := s.waitFor(ctx, st, key, before, free); err != nil {
 			return nil, err
 		}
 	}
@@ -141,9 +141,9 @@ func (s *store[K, S]) takeLocked(st *stripe[K, S], key K, before *write[S]) *wri
 	return w
 }
 
-func (s *store[K, S]) waitFor(ctx context.Context, key K, w *write[S], free <-chan struct{}) error {
+func (s *store[K, S]) waitFor(ctx context.Context, st *stripe[K, S], key K, w *write[S], free <-chan struct{}) error {
 	if free == nil {
-		_, err := s.settle(ctx, key, w)
+		_, err := s.settle(ctx, st, key, w)
 		return err
 	}
 	select {
@@ -200,19 +200,18 @@ func (st *stripe[K, S]) removeLocked(key K) {
 
 // settle waits until w is applied and says whether Ristretto refused it. Any
 // number of callers may settle the same write.
-func (s *store[K, S]) settle(ctx context.Context, key K, w *write[S]) (refused bool, err error) {
+func (s *store[K, S]) settle(ctx context.Context, st *stripe[K, S], key K, w *write[S]) (refused bool, err error) {
 	if err := s.flusher.flushTo(ctx, w.number); err != nil {
 		return false, err
 	}
-	return s.finish(key, w)
+	return s.finish(st, key, w)
 }
 
 // finish drops the applied write w from the overlay, unless somebody did
 // before. A key that is not there now was refused, or admitted and evicted
 // again at once; nobody else wrote it, since w owned it until here.
-func (s *store[K, S]) finish(key K, w *write[S]) (refused bool, err error) {
+func (s *store[K, S]) finish(st *stripe[K, S], key K, w *write[S]) (refused bool, err error) {
 	there, err := s.has(key)
-	st := s.stripe(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.writes[key] == w {
@@ -238,7 +237,7 @@ func (s *store[K, S]) settleKey(ctx context.Context, key K) error {
 	if !unsettled {
 		return nil
 	}
-	refused, err := s.settle(ctx, key, w)
+	refused, err := s.settle(ctx, st, key, w)
 	if err == nil && refused {
 		err = errRefused
 	}
@@ -260,7 +259,7 @@ func (s *store[K, S]) drain(ctx context.Context, st *stripe[K, S], overdue bool)
 		return err
 	}
 	for key, w := range ripe {
-		if _, err := s.finish(key, w); err != nil {
+		if _, err := s.finish(st, key, w); err != nil {
 			return err
 		}
 	}

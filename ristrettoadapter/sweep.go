@@ -39,7 +39,8 @@ type tidier struct {
 	// armed. Changed under mu; what would not make it fire sooner does not take mu.
 	at atomic.Int64
 
-	running sync.Mutex // one run at a time
+	running sync.Mutex    // one run at a time
+	settled time.Duration // since the epoch, when a run settled writes; guarded by running
 }
 
 // since returns how long the epoch was ago at the instant now.
@@ -52,8 +53,6 @@ func (t *tidier) since(now time.Time) time.Duration {
 	}
 	return now.Sub(*epoch)
 }
-
-func (t *tidier) nowTick() int64 { return int64(t.since(time.Now()) / tick) }
 
 // arm has the chores run d after now, or sooner if they would anyway.
 func (s *store[K, S]) arm(now time.Time, d time.Duration) {
@@ -96,10 +95,17 @@ func (s *store[K, S]) tidy() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), tidyTimeout)
 	defer cancel()
-	now := t.nowTick()
+	since := t.since(time.Now())
+	settle := since-t.settled >= settleAfter || since < t.settled // else it came for a crowd of listings
+	if settle {
+		t.settled = since
+	}
+	now := int64(since / tick)
 	for i := range s.stripes {
 		st := &s.stripes[i]
-		_ = s.drain(ctx, st, true)
+		if settle {
+			_ = s.drain(ctx, st, true)
+		}
 		s.sweep(ctx, st, now)
 	}
 	if s.unsettled.Load() > 0 {
