@@ -83,8 +83,16 @@ func scan[K comparable, T, V any](s *store[K, T], cursor string, count int, keys
 // keys returns those whose time is not over.
 func (s *store[K, T]) keys(at int64) iter.Seq[K] {
 	return func(yield func(K) bool) {
-		s.items.Range(func(key, found any) bool {
-			return found.(*item[T]).end <= at || yield(key.(K))
-		})
+		for i := range s.shards {
+			t := s.shards[i].table.Load()
+			if t == nil {
+				continue
+			}
+			for it := range t.all {
+				if it.end > at && !yield(it.key) {
+					return
+				}
+			}
+		}
 	}
 }
