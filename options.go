@@ -52,8 +52,7 @@ type Options struct {
 	RetryMin, RetryMax time.Duration
 
 	// CacheTimeout bounds one call of the cache made inside a flight or by Set
-	// and Delete. Zero is 500 ms. A cache in memory that hangs regardless may keep a
-	// caller whose context cannot end; no other caller waits for it longer.
+	// and Delete. Zero is 500 ms.
 	CacheTimeout time.Duration
 
 	// MaxLoads is how many loads may run at once, a bulk load being one, whatever
