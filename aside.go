@@ -16,9 +16,9 @@ type aside[K comparable, V any] struct {
 	got   loaded[V]
 }
 
-// loadAside loads from now on for a flight whose leader has read the cache, and
-// waits.
-func (l *Loader[K, V]) loadAside(f *flight.Flight[K, ride[K, V]], r *ride[K, V], now int64) {
+// loadAside loads for a flight whose leader has read the cache, and waits.
+func (l *Loader[K, V]) loadAside(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
+	now := flight.Now()
 	phase, alarm := l.bounds(f, now)
 	if !f.AdvanceApart(phaseQueue, phase, alarm) { // Close was faster
 		return

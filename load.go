@@ -43,10 +43,10 @@ func roomFor(never bool) {
 //go:noinline
 func fill(room []byte) { clear(room) }
 
-// readHere reads the cache as the leader of a flight that carries r, on the goroutine
-// of a caller whose context cannot end. What comes after the read, if that does not
-// help, goes on elsewhere, but for a cache that answers at once.
-func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]], r ride[K, V], g glimpse) {
+// readHere reads the cache as the leader of a flight, on the goroutine of a caller
+// whose context cannot end. What comes after the read, if that does not help, goes
+// on elsewhere.
+func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]], g glimpse) {
 	if !l.life.enter() {
 		l.land(f, ride[K, V]{}, ErrClosed)
 		return
@@ -62,10 +62,8 @@ func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]], r ride[K, V], g
 			l.land(f, ride[K, V]{}, err)
 		}
 	}()
-	switch {
-	case l.stillNone(g):
-		l.loadAside(f, &r, f.Started())
-	case l.read(f, &r):
+	r, _ := f.Peek()
+	if l.stillNone(g) || l.read(f, &r) {
 		l.flyOn(f, &r)
 	}
 	returned = true
@@ -92,7 +90,7 @@ func (l *Loader[K, V]) flyOn(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
 		l.load(f, r)
 		return
 	case l.aside:
-		l.loadAside(f, r, flight.Now())
+		l.loadAside(f, r)
 		return
 	}
 	own := *r

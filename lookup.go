@@ -255,7 +255,7 @@ func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], k
 		}
 		here := start.here && role == flight.Leader
 		if here {
-			l.readHere(f, start, g)
+			l.readHere(f, g)
 		} else {
 			l.board(ctx, f, role, held)
 		}

@@ -2,8 +2,8 @@ package flight
 
 // A leader whose context cannot end waits for its flight in any case. So it does
 // itself what comes before and after the load, on a stack that has grown already, and
-// only the load has a goroutine of its own. What the leader waits on is made with the
-// contexts: a channel would be one allocation more. So this is for tables with Calls.
+// only the load has a goroutine of its own. What the leader waits on is part of the
+// flight: a channel would be a third allocation of the hand-over.
 
 // AdvanceApart is Advance into a phase in which others work on the flight. The
 // leader, who calls it, attends to the flight then.
@@ -12,7 +12,7 @@ func (f *Flight[K, V]) AdvanceApart(from, to uint8, alarm int64) bool {
 	ok := f.phase <= from && !f.woken
 	if ok {
 		f.phase, f.alarm, f.apart = to, alarm, true
-		f.ctx.calls.leader.Add(1)
+		f.leader.Add(1)
 	}
 	f.shard.mu.Unlock()
 	if ok {
@@ -24,7 +24,7 @@ func (f *Flight[K, V]) AdvanceApart(from, to uint8, alarm int64) bool {
 // Attend waits until the flight is handed back to its leader, or was woken by
 // somebody else, for which it returns false.
 func (f *Flight[K, V]) Attend() bool {
-	f.ctx.calls.leader.Wait()
+	f.leader.Wait()
 	return f.handed
 }
 
@@ -44,6 +44,6 @@ func (f *Flight[K, V]) HandBack(from, to uint8) bool {
 func (f *Flight[K, V]) recallLocked() {
 	if f.apart {
 		f.apart = false
-		f.ctx.calls.leader.Done()
+		f.leader.Done()
 	}
 }

@@ -2,7 +2,6 @@ package flight
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -76,12 +75,11 @@ func (c *CallContext) Value(key any) any {
 }
 
 // calls are the contexts of the first calls that a flight makes beside its load:
-// most flights make two, to read a cache and write it, or to write it and wait until
-// it has settled. Made with the load's, in one piece, they cost a third.
+// most flights read the cache, write it and wait until it has settled. Made with
+// the load's, in one piece, they cost a third.
 type calls struct {
-	used   atomic.Int32
-	made   [2]CallContext
-	leader sync.WaitGroup // see apart.go
+	used atomic.Int32
+	made [3]CallContext
 }
 
 type contexts struct {

@@ -17,6 +17,8 @@ type Flight[K comparable, V any] struct {
 	// waits.
 	done chan struct{}
 
+	leader sync.WaitGroup // what Attend waits for; see apart.go
+
 	// guarded by shard.mu; value and err do not change once done is closed
 	value  V
 	err    error
