@@ -87,7 +87,6 @@ func (c *crew[K, V]) write(op Op, fills []filling[K, V]) (errs []error, failures
 	tell := t.tell
 	t.tell = func(i int, e Event) { failures = append(failures, func() { tell(i, e) }) }
 	t.then = func(i int) {
-		l.puts.Add(1)
 		flights[i].Stored()
 		fills[i].ends()
 		l.life.leave()

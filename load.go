@@ -46,7 +46,7 @@ func fill(room []byte) { clear(room) }
 // readHere reads the cache as the leader of a flight, on the goroutine of a caller
 // whose context cannot end. What comes after the read, if that does not help, goes
 // on elsewhere.
-func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]], g glimpse) {
+func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]]) {
 	if !l.life.enter() {
 		l.land(f, ride[K, V]{}, ErrClosed)
 		return
@@ -63,34 +63,17 @@ func (l *Loader[K, V]) readHere(f *flight.Flight[K, ride[K, V]], g glimpse) {
 		}
 	}()
 	r, _ := f.Peek()
-	if l.stillNone(g) || l.read(f, &r) {
+	if l.read(f, &r) {
 		l.flyOn(f, &r)
 	}
 	returned = true
 }
 
-// stillNone reports whether the cache holds nothing of a key, as its flight's leader
-// saw before there was the flight: since then nothing was written by this Loader. A
-// second look, a fifth of a miss over Ristretto, would find nothing either.
-func (l *Loader[K, V]) stillNone(g glimpse) bool {
-	return g.none && l.aside && l.puts.Load() == g.puts
-}
-
-// glimpse is what a caller saw in the cache before there was a flight.
-type glimpse struct {
-	none bool   // nothing
-	puts uint64 // what Loader.puts was before
-}
-
 // flyOn loads for a flight that has read the cache: on a goroutine of its own, if
 // that was done on a caller's.
 func (l *Loader[K, V]) flyOn(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
-	switch {
-	case !r.here:
+	if !r.here {
 		l.load(f, r)
-		return
-	case l.aside:
-		l.loadAside(f, r)
 		return
 	}
 	own := *r
@@ -301,7 +284,12 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
 		return
 	}
 	now := flight.Now()
-	phase, alarm := l.bounds(f, now)
+	end := flight.After(now, l.opts.LoadTimeout)
+	f.Context().SetDeadline(end)
+	phase, alarm := phaseLoad, end
+	if soft := flight.After(now, l.opts.SoftTimeout); l.opts.SoftTimeout > 0 && soft < end {
+		phase, alarm = phaseSoft, soft
+	}
 	r.slot = held
 	if held != nil || r.lease != nil {
 		f.Update(func(now *ride[K, V]) { now.slot, now.lease = held, r.lease })
@@ -315,32 +303,16 @@ func (l *Loader[K, V]) load(f *flight.Flight[K, ride[K, V]], r *ride[K, V]) {
 		l.counts.refreshes.Add(1)
 	}
 	l.counts.loads.Add(1)
-	b := l.brief(f, r, held)
+	b := &briefing[K, V]{control: Control[V]{previous: r.prev}}
+	b.ctx = loadContext[K, V]{f.Context(), f.Key(), &b.control, l.slots, held}
 	got := l.call(f, r, b, now)
 	l.returned(f, r, &b.control, got)
-}
-
-// bounds gives the context of a flight its end, and returns the phase in which a load
-// begins and when its alarm rings.
-func (l *Loader[K, V]) bounds(f *flight.Flight[K, ride[K, V]], now int64) (phase uint8, alarm int64) {
-	end := flight.After(now, l.opts.LoadTimeout)
-	f.Context().SetDeadline(end)
-	if soft := flight.After(now, l.opts.SoftTimeout); l.opts.SoftTimeout > 0 && soft < end {
-		return phaseSoft, soft
-	}
-	return phaseLoad, end
 }
 
 // briefing is what a load is given, in one piece.
 type briefing[K comparable, V any] struct {
 	ctx     loadContext[K, V]
 	control Control[V]
-}
-
-func (l *Loader[K, V]) brief(f *flight.Flight[K, ride[K, V]], r *ride[K, V], held *slot) *briefing[K, V] {
-	b := &briefing[K, V]{control: Control[V]{previous: r.prev}}
-	b.ctx = loadContext[K, V]{f.Context(), f.Key(), &b.control, l.slots, held}
-	return b
 }
 
 // queueForSlot waits for the flight's turn to load, as MaxLoads has it. It

@@ -35,7 +35,6 @@ type Loader[K comparable, V any] struct {
 	far     bool
 	prompt  bool // a caller that cannot be called off may read back by itself
 	layered bool
-	aside   bool // what such a caller's flight does beside its load, the caller may do too
 
 	leaser    Leaser[K, V] // nil if cache gives no leases
 	leaseLife time.Duration
@@ -56,7 +55,6 @@ type Loader[K comparable, V any] struct {
 	slots      *slots
 	refreshing atomic.Int64
 	wrote      atomic.Uint64 // Sets, Deletes and drops that have begun
-	puts       atomic.Uint64 // writes of the cache that have ended
 	counts     *counts
 }
 
@@ -95,7 +93,6 @@ func New[K comparable, V any](cache Cache[K, V], opts Options) (*Loader[K, V], e
 		counts:  newCounts(),
 	}
 	l.discover(cache)
-	l.aside = !l.far && !l.layered && l.leaser == nil && l.slots == nil && opts.SoftTimeout == 0
 	var queue uint8
 	if l.slots != nil || l.leaser != nil {
 		queue = phaseQueue
@@ -169,13 +166,12 @@ func checked[K comparable, V any](cache Cache[K, V]) (err error) {
 // written at the call is allocated there.
 func (l *Loader[K, V]) GetOrLoad(ctx context.Context, key K, load LoadFunc[K, V]) (V, error) {
 	if l.quick && ctx != nil && load != nil && !l.rest.troubled.Load() && !l.life.closed() {
-		puts := l.puts.Load()
 		v, e, seen := l.hit(ctx, key)
 		switch seen {
 		case quiet:
 			return v, nil
 		case known:
-			return l.getKnown(ctx, key, load, e, puts)
+			return l.getKnown(ctx, key, load, e)
 		}
 	}
 	r, err := l.Lookup(ctx, key, load)

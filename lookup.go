@@ -86,8 +86,7 @@ func (l *Loader[K, V]) quiet(left, ttl, loadTime time.Duration) bool {
 
 // getKnown is GetOrLoad for who knows what the cache holds. It does without the
 // key's spot where nothing is to start. Any key has one where hits are quick.
-// puts is what l.puts was when it was looked up.
-func (l *Loader[K, V]) getKnown(ctx context.Context, key K, load LoadFunc[K, V], e *Entry[V], puts uint64) (V, error) {
+func (l *Loader[K, V]) getKnown(ctx context.Context, key K, load LoadFunc[K, V], e *Entry[V]) (V, error) {
 	r, served, due := l.answer(key, e)
 	err := r.absence(e)
 	if !served || due {
@@ -96,7 +95,7 @@ func (l *Loader[K, V]) getKnown(ctx context.Context, key K, load LoadFunc[K, V],
 			l.refresh(ctx, s, key, load, e)
 		}
 		if !served {
-			r, err = l.wait(ctx, s, key, load, glimpse{e == nil, puts})
+			r, err = l.wait(ctx, s, key, load)
 		}
 	}
 	l.count(ctx, key, &r, err)
@@ -125,7 +124,7 @@ func (l *Loader[K, V]) lookup(ctx context.Context, s flight.Spot[K, ride[K, V]],
 			return r, r.absence(e)
 		}
 	}
-	return l.wait(ctx, s, key, load, glimpse{})
+	return l.wait(ctx, s, key, load)
 }
 
 // readNear reads the cache on the caller's goroutine. Only with FailClosed does
@@ -241,10 +240,10 @@ func (r *Result[V]) absence(e *Entry[V]) error {
 }
 
 // wait joins or starts the flight of key and waits for it.
-func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V], g glimpse) (Result[V], error) {
+func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, load LoadFunc[K, V]) (Result[V], error) {
 	start := ride[K, V]{load: load}
 	held := start.lentBy(l.slots.held(ctx))
-	start.here = (l.prompt || l.aside) && ctx.Done() == nil && !flight.Nested(ctx)
+	start.here = l.prompt && ctx.Done() == nil && !flight.Nested(ctx)
 	for patient := false; ; {
 		if ctx.Err() != nil {
 			return Result[V]{waited: true}, context.Cause(ctx)
@@ -255,7 +254,7 @@ func (l *Loader[K, V]) wait(ctx context.Context, s flight.Spot[K, ride[K, V]], k
 		}
 		here := start.here && role == flight.Leader
 		if here {
-			l.readHere(f, g)
+			l.readHere(f)
 		} else {
 			l.board(ctx, f, role, held)
 		}

@@ -96,7 +96,6 @@ func (l *Loader[K, V]) write(ctx context.Context, s flight.Spot[K, ride[K, V]], 
 func (l *Loader[K, V]) writeNow(ctx context.Context, s flight.Spot[K, ride[K, V]], key K, op Op, e *Entry[V]) (put, shown Event) {
 	l.life.again()
 	end := second(func() {
-		l.puts.Add(1)
 		l.table.EndWrite(s, key)
 		l.life.leave()
 	})
@@ -205,7 +204,6 @@ func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r *ride[K, V], end 
 	returned := false
 	defer func() {
 		if !returned { // the cache ends this goroutine
-			l.puts.Add(1)
 			f.Stored()
 			l.filled(f, r, ctx, put, nil)
 		}
@@ -213,7 +211,6 @@ func (l *Loader[K, V]) fill(f *flight.Flight[K, ride[K, V]], r *ride[K, V], end 
 	start := l.stopwatch()
 	put.Err = l.putNow(ctx, f.Key(), r.op, r.entry, r.lease)
 	put.Took = start.read()
-	l.puts.Add(1)
 	f.Stored()
 	returned = true
 	l.filled(f, r, ctx, put, nil)

@@ -17,8 +17,6 @@ type Flight[K comparable, V any] struct {
 	// waits.
 	done chan struct{}
 
-	leader sync.WaitGroup // what Attend waits for; see apart.go
-
 	// guarded by shard.mu; value and err do not change once done is closed
 	value  V
 	err    error
@@ -42,8 +40,6 @@ type state struct {
 	shared     bool // somebody joined
 	seen       bool // somebody else may have a pointer to it
 	filling    bool // its outcome is being written; see writes.go
-	apart      bool // its leader attends to it
-	handed     bool // its load is over, and the leader's turn has come
 }
 
 // Key returns the key.
@@ -319,14 +315,13 @@ func (f *Flight[K, V]) Wake(keep bool, last func(v *V)) {
 func (f *Flight[K, V]) wakeLocked(keep bool) *notice {
 	f.woken = true
 	f.alarm = 0
-	if f.seen = f.seen || keep; !keep { // whoever removes it sees it
+	if !keep {
 		f.unmapLocked()
 	}
 	f.shard.loose.drop(f)
 	if f.done != nil {
 		close(f.done)
 	}
-	f.recallLocked()
 	notify := f.notify
 	f.notify = nil
 	return notify
