@@ -22,6 +22,7 @@ var (
 	_ corral.Listener[string]         = (*Fleet[string, any])(nil)
 	_ corral.Checker                  = (*Fleet[string, any])(nil)
 	_ corral.Far                      = (*Fleet[string, any])(nil)
+	_ corral.Prompt                   = (*Fleet[string, any])(nil)
 	_ corral.Wrapper[string, any]     = (*Fleet[string, any])(nil)
 )
 
@@ -156,6 +157,9 @@ func (f *Fleet[K, V]) Settle(ctx context.Context, key K) error {
 func (f *Fleet[K, V]) Far() bool {
 	return slices.ContainsFunc(f.placed.Load().layout.members, func(m *member[K, V]) bool { return m.far })
 }
+
+// Prompt reports whether all shards that are far are a [corral.Prompt] that says so.
+func (f *Fleet[K, V]) Prompt() bool { return f.can.prompt && f.can.far }
 
 // Check returns what the shards that can tell say of themselves.
 func (f *Fleet[K, V]) Check() error {

@@ -19,7 +19,7 @@ func ExampleFleet_Apply() {
 		return memadapter.New[string, string](), nil
 	}
 	f, err := fleet.New(ctx, fleet.Topology{Epoch: 1, Shards: []fleet.Shard{{ID: "a"}, {ID: "b"}}}, open,
-		fleet.Options[string]{MaxLife: time.Hour})
+		fleet.Options[string]{MaxLife: time.Second})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -50,25 +50,82 @@ func ExampleFleet_Apply() {
 		return
 	}
 	read()
-	fmt.Printf("%.0f %% of the keys move, to %v\n", 100*change.Plan().Share, change.Plan().Added)
 	fmt.Println(loads, "loads")
+	<-change.Done()
+	fmt.Println("the change is over")
 	// Output:
-	// 33 % of the keys move, to [c]
 	// 1000 loads
+	// the change is over
+}
+
+// over returns a fleet whose keys are looked for where they were for 50 ms.
+func over(ids ...string) *fleet.Fleet[string, string] {
+	t := fleet.Topology{Epoch: 1}
+	for _, id := range ids {
+		t.Shards = append(t.Shards, fleet.Shard{ID: id})
+	}
+	f, err := fleet.New(context.Background(), t, func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+		return memadapter.New[string, string](), nil
+	}, fleet.Options[string]{MaxLife: 50 * time.Millisecond})
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+func ExampleChange_Plan() {
+	f := over("a", "b")
+	defer f.Close(context.Background())
+	change, err := f.Apply(context.Background(), fleet.Topology{Epoch: 2, Shards: []fleet.Shard{{ID: "a"}, {ID: "b"}, {ID: "c"}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%.0f %% of the keys move, to %v\n", 100*change.Plan().Share, change.Plan().Added)
+	// Output: 33 % of the keys move, to [c]
+}
+
+// While a change is under way there can be no other one.
+func ExampleChange_Done() {
+	ctx := context.Background()
+	f := over("a", "b")
+	defer f.Close(ctx)
+	change, err := f.Apply(ctx, fleet.Topology{Epoch: 2, Shards: []fleet.Shard{{ID: "b"}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	third := fleet.Topology{Epoch: 3, Shards: []fleet.Shard{{ID: "b"}, {ID: "c"}}}
+	_, err = f.Apply(ctx, third)
+	fmt.Println(err)
+	<-change.Done()
+	_, err = f.Apply(ctx, third)
+	fmt.Println(err)
+	// Output:
+	// fleet: the topology is changing
+	// <nil>
+}
+
+func ExampleChange_Err() {
+	f := over("a", "b")
+	change, err := f.Apply(context.Background(), fleet.Topology{Epoch: 2, Shards: []fleet.Shard{{ID: "b"}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(change.Err())
+	f.Close(context.Background())
+	<-change.Done()
+	fmt.Println(change.Err())
+	// Output:
+	// <nil>
+	// fleet: the fleet is closed
 }
 
 // The new shard turns out to be a bad one: the old topology comes back.
 func ExampleChange_Abort() {
 	ctx := context.Background()
-	open := func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
-		return memadapter.New[string, string](), nil
-	}
-	f, err := fleet.New(ctx, fleet.Topology{Epoch: 1, Shards: []fleet.Shard{{ID: "a"}}}, open,
-		fleet.Options[string]{MaxLife: 50 * time.Millisecond})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	f := over("a")
 	defer f.Close(ctx)
 	change, err := f.Apply(ctx, fleet.Topology{Epoch: 2, Shards: []fleet.Shard{{ID: "b"}}})
 	if err != nil {
@@ -126,4 +183,24 @@ func ExampleMemoryEpochs() {
 	// 2 2
 	// 2 2
 	// {"revision":1,"phase":0,"topology":{"epoch":2,"shards":[{"id":"a"},{"id":"b"}]}}
+}
+
+// Of two that publish after the same revision, one does.
+func ExampleMemoryEpochs_Publish() {
+	ctx := context.Background()
+	epochs := &fleet.MemoryEpochs{}
+	first := fleet.Published{Revision: 1, Topology: fleet.Topology{Epoch: 1, Shards: []fleet.Shard{{ID: "a"}}}}
+	for range 2 {
+		ok, err := epochs.Publish(ctx, 0, first)
+		fmt.Println(ok, err)
+	}
+	// Output:
+	// true <nil>
+	// false <nil>
+}
+
+func ExampleMemoryEpochs_Load() {
+	published, err := new(fleet.MemoryEpochs).Load(context.Background())
+	fmt.Println(published.Revision, err)
+	// Output: 0 <nil>
 }

@@ -28,6 +28,7 @@ type member[K comparable, V any] struct {
 	out     atomic.Bool // see healthy
 
 	far, layered bool
+	prompt       bool // as corral.Prompt has it
 	tells, lets  bool // it is a corral.Far, or a corral.Leaser, that may say no
 }
 
@@ -58,6 +59,9 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 	}
 	if f, ok := cache.(corral.Far); ok {
 		m.tells, m.far = true, f.Far()
+	}
+	if p, ok := cache.(corral.Prompt); ok {
+		m.prompt = p.Prompt()
 	}
 	if l, ok := cache.(corral.Layered[K, V]); ok {
 		near, far := l.Layers()

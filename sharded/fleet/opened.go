@@ -67,6 +67,8 @@ func covers[K comparable, V any](can abilities, opened map[string]*member[K, V])
 			ability = "Far"
 		case m.listener != nil && !can.share:
 			ability = "Listener"
+		case can.prompt && can.far && !own.prompt:
+			return option("New: open", fmt.Sprintf("a far cache for shard %q that is no corral.Prompt", id), "the others of the fleet are")
 		default:
 			continue
 		}

@@ -118,10 +118,16 @@ func (f *Fleet[K, V]) AsCache() corral.Cache[K, V] {
 }
 
 // abilities is what of members can be told by their types.
-type abilities struct{ check, settle, far, share, plain, layered bool }
+type abilities struct {
+	check, settle, far, share, plain, layered bool
+
+	prompt bool // all that are far are
+}
 
 func abilitiesOf[K comparable, V any](members []*member[K, V]) (can abilities) {
+	can.prompt = true
 	for _, m := range members {
+		can.prompt = can.prompt && (m.prompt || !m.far)
 		can.check = can.check || m.checker != nil
 		can.settle = can.settle || m.settler != nil
 		can.share = can.share || m.lets || m.listener != nil
@@ -143,6 +149,8 @@ func (s settling[K, V]) Settle(ctx context.Context, key K) error { return s.flee
 type distant[K comparable, V any] struct{ fleet *Fleet[K, V] }
 
 func (d distant[K, V]) Far() bool { return d.fleet.Far() }
+
+func (d distant[K, V]) Prompt() bool { return d.fleet.Prompt() }
 
 type hearing[K comparable, V any] struct{ fleet *Fleet[K, V] }
 
@@ -191,7 +199,7 @@ type layers[K comparable, V any] struct{ fleet *Fleet[K, V] }
 // Layers returns layers that take many keys: near only if all near ones do, for in
 // this process's memory single calls are as good.
 func (l layers[K, V]) Layers() (near, far corral.Cache[K, V]) {
-	near, far = calls[K, V]{l.fleet, nearLayer}, calls[K, V]{l.fleet, farLayer}
+	near, far = calls[K, V]{l.fleet, nearLayer}, farCalls[K, V]{calls[K, V]{l.fleet, farLayer}}
 	for _, m := range l.fleet.placed.Load().layout.members {
 		if m.tiers[nearLayer].many == nil {
 			return singles[K, V]{calls[K, V]{l.fleet, nearLayer}}, far
@@ -199,6 +207,11 @@ func (l layers[K, V]) Layers() (near, far corral.Cache[K, V]) {
 	}
 	return near, far
 }
+
+// farCalls are those of the far layers.
+type farCalls[K comparable, V any] struct{ calls[K, V] }
+
+func (f farCalls[K, V]) Prompt() bool { return f.fleet.Prompt() }
 
 // singles hides the calls of many keys.
 type singles[K comparable, V any] struct{ all calls[K, V] }
