@@ -93,25 +93,22 @@ func (w *Wire) Dial(context.Context, string, string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &wired{Conn: conn, wire: w, more: make(chan struct{}, 1), closed: make(chan struct{})}
-	go c.send()
-	return c, nil
+	return &wired{Conn: conn, wire: w}, nil
 }
 
 // wired is a connection through a [Wire]. What is written to it is on its way, as
 // in a network: the pipe itself has no room, and a client that writes a long
-// pipeline would wait for a server that waits to be read.
+// pipeline would wait for a server that waits to be read. Nothing runs for one that
+// is idle, so that a client may leave one behind at the end of a bubble.
 type wired struct {
 	net.Conn
-	wire   *Wire
-	asked  atomic.Bool // nothing was read since the last write
-	more   chan struct{}
-	once   sync.Once
-	closed chan struct{}
+	wire  *Wire
+	asked atomic.Bool // nothing was read since the last write
 
-	mu   sync.Mutex
-	sent []byte // guarded by mu, as is err
-	err  error
+	mu      sync.Mutex
+	sent    []byte // guarded by mu, as is what follows
+	sending bool
+	err     error
 }
 
 // Write delays the first part of what is written at once.
@@ -128,9 +125,9 @@ func (c *wired) Write(b []byte) (int, error) {
 		return 0, c.err
 	}
 	c.sent = append(c.sent, b...)
-	select {
-	case c.more <- struct{}{}:
-	default:
+	if !c.sending {
+		c.sending = true
+		go c.send()
 	}
 	return len(b), nil
 }
@@ -141,28 +138,17 @@ func (c *wired) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// send carries what was written to the server until the connection is closed.
+// send carries what was written to the server.
 func (c *wired) send() {
-	for {
-		select {
-		case <-c.more:
-		case <-c.closed:
-			return
-		}
-		c.mu.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.sent) > 0 && c.err == nil {
 		b := c.sent
 		c.sent = nil
 		c.mu.Unlock()
-		if _, err := c.Conn.Write(b); err != nil {
-			c.mu.Lock()
-			c.err = err
-			c.mu.Unlock()
-			return
-		}
+		_, err := c.Conn.Write(b)
+		c.mu.Lock()
+		c.err = err
 	}
-}
-
-func (c *wired) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
+	c.sending = false
 }
