@@ -37,6 +37,10 @@ type Target struct {
 	Row      string
 	Rival    string // the bound is a share of this row's time; empty: it is a number of allocations
 	At1, At2 float64
+
+	// Why says, if the target is not reached, why not; Floor is the row, if there is
+	// one, that shows it.
+	Why, Floor string
 }
 
 // At returns the target for a number of CPUs.

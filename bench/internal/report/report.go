@@ -224,6 +224,35 @@ func (r *Report) goals(w io.Writer) {
 		fmt.Fprint(w, "### Targets\n\n")
 		t.write(w)
 	}
+	r.missed(w)
+}
+
+// missed says of every target that is not reached why not, and what the row shows
+// that does nothing but what cannot be left out.
+func (r *Report) missed(w io.Writer) {
+	t := table{head: []string{"", "at", "row", "measured", "floor", "its figure"}}
+	var reasons []string
+	for i := range r.Results {
+		res := &r.Results[i]
+		for _, g := range res.Goals() {
+			if g.Reached() || g.Why == "" {
+				continue
+			}
+			floor, figure := "–", "–"
+			if ratio, ok := res.Ratio(g.Floor, g.Rival); ok && g.Floor != "" {
+				floor, figure = strings.TrimPrefix(g.Floor, "floor: "), spread(ratio, "%.2f")
+			}
+			t.add(title(res.Case), cpus(res.CPUs), g.Row, fmt.Sprintf("%s × %s, not %s", number(g.Got.Median), g.Rival, number(g.Most)), floor, figure)
+			if reason := g.Row + ": " + g.Why; !slices.Contains(reasons, reason) {
+				reasons = append(reasons, reason)
+			}
+		}
+	}
+	if len(t.rows) > 0 {
+		fmt.Fprint(w, "### What is not reached, and why\n\n")
+		t.write(w)
+		fmt.Fprintf(w, "- %s\n\n", strings.Join(reasons, "\n- "))
+	}
 }
 
 const (

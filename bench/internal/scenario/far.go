@@ -53,11 +53,11 @@ func far(server func() (*redisd.Server, error)) []*measure.Case {
 func farTargets(goroutines, keys int) []measure.Target {
 	switch {
 	case goroutines == 1:
-		return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 1.03, At2: 1.03}}
+		return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 1.03, At2: 1.03, Why: whyLone}}
 	case keys > 1:
 		return []measure.Target{
-			{Row: ownRedis, Rival: rawRedis, At1: 0.45, At2: 0.45},
-			{Row: ownRedis, Rival: rueidis, At1: 1, At2: 1},
+			{Row: ownRedis, Rival: rawRedis, At1: 0.45, At2: 0.45, Why: whyLarge, Floor: pipelined},
+			{Row: ownRedis, Rival: rueidis, At1: 1, At2: 1, Why: whyLarge, Floor: pipelined},
 		}
 	}
 	return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 0.2, At2: 0.2}}

@@ -20,15 +20,15 @@ func hits() []*measure.Case {
 			Group: "hit", Name: "one hot key", Rival: raw,
 			Rows: stringHits(hot, contender.Fresh),
 			Targets: []measure.Target{
-				{Row: own, Rival: raw, At1: 0.90, At2: 1.0},
+				{Row: own, Rival: raw, At1: 0.90, At2: 1.0, Why: whyHot},
 				{Row: own, Rival: naive, At1: 1, At2: 1},
 				{Row: own, Rival: correct, At1: 1, At2: 1},
 				{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5},
 				{Row: own},
 				{Row: ownMethod, At1: 1, At2: 1},
-				{Row: ownPlain, Rival: raw, At1: 3, At2: 3},
+				{Row: ownPlain, Rival: raw, At1: 3, At2: 3, Why: whyPlain, Floor: contender.FloorPlain},
 				{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
-				{Row: ownOtter, Rival: "otter", At1: 1, At2: 1},
+				{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},
 				{Row: ownLayers, Rival: own, At1: 1.1, At2: 1.1},
 			},
 		},
@@ -66,9 +66,9 @@ func known[K contender.Key](make func() []K) keysFunc[K] {
 
 var zipfTargets = []measure.Target{
 	{Row: own, Rival: raw, At1: 1.15, At2: 1.15},
-	{Row: ownStruct, Rival: raw, At1: 1, At2: 1},
+	{Row: ownStruct, Rival: raw, At1: 1, At2: 1, Why: whyStruct, Floor: contender.FloorStruct},
 	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
-	{Row: ownOtter, Rival: "otter", At1: 1, At2: 1},
+	{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},
 }
 
 func stringHits(keys keysFunc[string], window contender.Window) []measure.Row {

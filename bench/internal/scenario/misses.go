@@ -29,9 +29,9 @@ func misses() []*measure.Case {
 			}
 		}),
 		Targets: []measure.Target{
-			{Row: own, Rival: correct, At1: 1.1, At2: 1.1},
-			{Row: own, Rival: "otter", At1: 1, At2: 1},
-			{Row: own, Rival: "sturdyc", At1: 1, At2: 1},
+			{Row: own, Rival: correct, At1: 1.1, At2: 1.1, Why: whyMiss, Floor: contender.FloorMiss},
+			{Row: own, Rival: "otter", At1: 1, At2: 1, Why: whyMiss, Floor: contender.FloorMiss},
+			{Row: own, Rival: "sturdyc", At1: 1, At2: 1, Why: whyMiss, Floor: contender.FloorMiss},
 		},
 	}}
 }
