@@ -139,13 +139,16 @@ func (d *dues[K]) crowded() bool { return d.voided() || d.count > max(d.limit, l
 
 func (d *dues[K]) voided() bool { return d.void > (d.count+least)/2 }
 
-// any returns up to n of the listed keys, whichever.
-func (d *dues[K]) any(n int) (keys []K) {
+// sample returns up to n of the listed keys, spread over all of them: the latest ones
+// are in Ristretto whatever it has evicted.
+func (d *dues[K]) sample(n int) (keys []K) {
+	step, next, passed := max(1, (d.count+n-1)/n), 0, 0
 	for _, list := range d.listed {
-		for key := range list.all {
-			if keys = append(keys, key); len(keys) == n {
-				return keys
+		for p := list; p != nil; p = p.under {
+			for ; next < passed+len(p.keys); next += step {
+				keys = append(keys, p.keys[next-passed])
 			}
+			passed += len(p.keys)
 		}
 	}
 	return keys

@@ -127,3 +127,27 @@ func TestDuesGiveMemoryBack(t *testing.T) {
 		t.Error("maps are kept for no key")
 	}
 }
+
+// Those that are looked at for all are of every age: the latest are there for certain,
+// also in a cache that has evicted everything before them.
+func TestDuesSample(t *testing.T) {
+	const keys, n = 10_000, 64
+	var d dues[int]
+	for key := range keys {
+		d.list(key, 0, int64(100_000+key/(keys/2))) // in one tick or two
+	}
+	sample := d.sample(n)
+	if len(sample) > n || len(sample) < n/2 {
+		t.Fatalf("%d keys of %d, want up to %d", len(sample), keys, n)
+	}
+	slices.Sort(sample)
+	for i, key := range sample {
+		if i > 0 && key == sample[i-1] {
+			t.Errorf("key %d is looked at twice", key)
+		}
+		if part := keys / len(sample); key < (i-1)*part || key > (i+2)*part {
+			t.Errorf("the sample is not spread over the keys: %v", sample)
+			break
+		}
+	}
+}

@@ -207,10 +207,10 @@ func (s *store[K, S]) ends(st *stripe[K, S], key K) (at int64, over bool) {
 // a few show that it has hardly evicted any, the others are not looked at: in a
 // cache that fills up for the first time that takes a fifth of what a Set does.
 func (s *store[K, S]) lookThrough(st *stripe[K, S]) {
-	const sample = 64
+	const few = 64
 	keep := func(key K) bool { return s.holds(st, key) }
 	st.mu.Lock()
-	some := st.dues.any(sample)
+	some := st.dues.sample(few)
 	full := !st.dues.voided()
 	st.mu.Unlock()
 	for i := 0; full && i < len(some); i++ {
