@@ -24,7 +24,7 @@ func far(server func() (*redisd.Server, error)) []*measure.Case {
 		keys       int
 	}{{"1 goroutine", 1, 256}, {"64 goroutines, distinct keys", 64, 1024}, {"64 goroutines, one hot key", 64, 1}} {
 		for _, size := range []int{100, 10_000} {
-			q := farQuestion{server: server, size: size, keys: newKeys(load.keys)}
+			q := farQuestion{server: server, size: size, keys: newKeys(load.keys), goroutines: load.goroutines}
 			name := fmt.Sprintf("%s, %s", load.name, sizeName(size))
 			workers := func(int) int { return load.goroutines }
 			out = append(out, &measure.Case{
@@ -79,10 +79,11 @@ func plural(n int, what string) string {
 
 // farQuestion is what the rows of a far case read.
 type farQuestion struct {
-	server func() (*redisd.Server, error)
-	size   int
-	keys   []string
-	window contender.Window
+	server     func() (*redisd.Server, error)
+	size       int
+	keys       []string
+	goroutines int
+	window     contender.Window
 }
 
 func (q farQuestion) rows() []measure.Row {
@@ -118,8 +119,9 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 	}
 	subject := &measure.Subject{
 		Call: func(worker, n int) error {
+			own := share(keys, worker, q.goroutines)
 			for i := range n {
-				got, err := f.Get(ctx, keys[(worker*len(keys)/64+i)%len(keys)])
+				got, err := f.Get(ctx, own[i%len(own)])
 				if err != nil {
 					return err
 				}
@@ -136,6 +138,16 @@ func (q farQuestion) subject(c contender.Contender) (*measure.Subject, error) {
 		subject.Check = func(int) error { return neverOlder(f, c.Name+":written") }
 	}
 	return subject, nil
+}
+
+// share returns the keys of a worker: those that nobody else reads, so that no two calls
+// share a GET, unless there is but one.
+func share(keys []string, worker, workers int) []string {
+	each := len(keys) / workers
+	if each == 0 {
+		return keys
+	}
+	return keys[worker*each : (worker+1)*each]
 }
 
 // neverOlder checks that a call which begins after a Put has returned is not
