@@ -35,7 +35,8 @@ type Case struct {
 // Target bounds a row at 1 and at 2 CPUs.
 type Target struct {
 	Row      string
-	Rival    string // the bound is a share of this row's time; empty: it is a number of allocations
+	Rival    string // the bound is a share of this row's time; empty: it is a number
+	Extra    string // of this, which is to be met exactly; empty: of allocations
 	At1, At2 float64
 
 	// Why says, if the target is not reached, why not; Floor is the row, if there is

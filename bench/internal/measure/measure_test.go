@@ -72,6 +72,17 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// What is counted besides is to be met exactly: a share less is somebody else's work.
+func TestGoalOfAnExtra(t *testing.T) {
+	c := &Case{Targets: []Target{{Row: "row", Extra: "GETs", At1: 1}}}
+	for got, want := range map[float64]bool{1: true, 0.99: false, 1.01: false} {
+		r := Result{Case: c, CPUs: 1, Rows: []Measured{{Name: "row", Extra: map[string]float64{"GETs": got}}}}
+		if goals := r.Goals(); len(goals) != 1 || goals[0].Reached() != want {
+			t.Errorf("%v by call: the goals are %+v, want one, reached %v", got, goals, want)
+		}
+	}
+}
+
 func TestCheckFailsTheRow(t *testing.T) {
 	row := Row{"row", func(int) (*Subject, error) {
 		return &Subject{

@@ -66,7 +66,10 @@ type Goal struct {
 // Reached says whether the median is within the target. Of allocations the
 // goroutines of the measurement make a few, which are spread over all calls.
 func (g Goal) Reached() bool {
-	if g.Rival == "" {
+	switch {
+	case g.Extra != "":
+		return g.Got.Median > g.Most-0.0005 && g.Got.Median < g.Most+0.0005
+	case g.Rival == "":
 		return g.Got.Median < g.Most+0.05
 	}
 	return g.Got.Median <= g.Most
@@ -81,9 +84,13 @@ func (r *Result) Goals() []Goal {
 		if row == nil || row.Err != nil {
 			continue
 		}
-		if t.Rival == "" {
+		switch {
+		case t.Extra != "":
+			n := row.Extra[t.Extra]
+			g.Got = Spread{n, n, n}
+		case t.Rival == "":
 			g.Got = row.Of(Allocs)
-		} else {
+		default:
 			g.Got, ok = r.Ratio(t.Row, t.Rival)
 		}
 		if ok {

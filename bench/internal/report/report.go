@@ -213,7 +213,10 @@ func (r *Report) goals(w io.Writer) {
 		res := &r.Results[i]
 		for _, g := range res.Goals() {
 			target, got := fmt.Sprintf("≤ %s × %s", number(g.Most), g.Rival), spread(g.Got, "%.2f")
-			if g.Rival == "" {
+			switch {
+			case g.Extra != "":
+				target, got = fmt.Sprintf("%s %s by call", number(g.Most), g.Extra), fmt.Sprintf("%.4f", g.Got.Median)
+			case g.Rival == "":
 				target, got = fmt.Sprintf("≤ %s allocs", number(g.Most)), number(g.Got.Median)
 			}
 			t.add(title(res.Case), cpus(res.CPUs), g.Row, target, got, yes(g.Reached()))

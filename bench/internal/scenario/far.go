@@ -58,6 +58,7 @@ func farTargets(goroutines, keys int) []measure.Target {
 		return []measure.Target{
 			{Row: ownRedis, Rival: rawRedis, At1: 0.45, At2: 0.45, Why: whyLarge, Floor: pipelined},
 			{Row: ownRedis, Rival: rueidis, At1: 1, At2: 1, Why: whyLarge, Floor: pipelined},
+			{Row: ownRedis, Extra: "GETs", At1: 1, At2: 1},
 		}
 	}
 	return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 0.2, At2: 0.2}}
