@@ -83,6 +83,9 @@ func (h *valueHits[K]) Hit(keys []K, from, n int) (sum int, err error) {
 	return sum, nil
 }
 
+// Hits is how many hits the Loader has counted.
+func (h *valueHits[K]) Hits() uint64 { return h.loader.Stats().Hits }
+
 func (h *valueHits[K]) Close() {
 	_ = h.loader.Close(context.Background())
 	h.cache.close()

@@ -66,6 +66,9 @@ func known[K contender.Key](make func() []K) keysFunc[K] {
 
 var zipfTargets = []measure.Target{
 	{Row: own, Rival: raw, At1: 1.15, At2: 1.15},
+	{Row: own, Rival: naive, At1: 1, At2: 1, Why: whyHand}, // these three have string keys only
+	{Row: own, Rival: correct, At1: 1, At2: 1, Why: whyHand},
+	{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5, Why: whyHand},
 	{Row: ownStruct, Rival: raw, At1: 1, At2: 1, Why: whyStruct, Floor: contender.FloorStruct},
 	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
 	{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},

@@ -53,6 +53,8 @@ func rows(open func(contender.Contender) func(cpus int) (*measure.Subject, error
 const (
 	whyHot = "A hit is Ristretto's own look-up, a reading of the monotonic clock and a count. Ristretto's Get of an entry with TTL " +
 		"is the same look-up and a reading of both clocks: the difference, some 15 ns, is all that there is for the Loader."
+	whyHand = "Among many keys the time of a hit is that of the misses of the processor's caches, which are Ristretto's for all " +
+		"of them; the hand-written wrapper is Ristretto's Get and nothing else as long as it hits."
 	whyPlain = "A bare value's freshness is in Ristretto's TTL, which GetTTL tells: the key is hashed twice and the clock read " +
 		"four times before Corral has done anything. The adapter then makes sure that value and life are of one write."
 	whyStruct = "The call returns 64 bytes by value, from two lines of the processor's cache, where the other side follows a " +
