@@ -18,20 +18,25 @@ import (
 	"github.com/corralcache/corral/bench/internal/contender"
 )
 
-// condition is one of them; check is given a context that can end.
+// condition is one of them.
 type condition struct {
 	name  string
-	tries int // how often it may fail before it counts: the machine may be busy with something else
-	check func(f contender.Flights) error
+	tries int  // how often it may fail before it counts: the machine may be busy with something else
+	stays bool // it is asked for callers that cannot leave too, which may have a way of their own
+	check func(f contender.Flights, ctx context.Context) error
 }
 
 var conditions = []condition{
-	{"a caller that is cancelled 1 ms into a load of 100 ms is back within 5 ms", 5, leaves},
-	{"the load of a caller that can be cancelled does not run on its goroutine", 1, elsewhere},
-	{"no goroutine is left a second after the loads", 3, noneLeft},
-	{"a panic reaches 64 waiters", 1, func(f contender.Flights) error { return reaches(f, func() { panic("on purpose") }) }},
-	{"runtime.Goexit reaches 64 waiters", 1, func(f contender.Flights) error { return reaches(f, runtime.Goexit) }},
-	{"the load's context has a deadline", 1, deadline},
+	{"a caller that is cancelled 1 ms into a load of 100 ms is back within 5 ms", 5, false, leaves},
+	{"the load of a caller that can be cancelled does not run on its goroutine", 1, false, elsewhere},
+	{"no goroutine is left a second after the loads", 3, true, noneLeft},
+	{"a panic reaches 64 waiters", 1, true, func(f contender.Flights, ctx context.Context) error {
+		return reaches(f, ctx, func() { panic("on purpose") })
+	}},
+	{"runtime.Goexit reaches 64 waiters", 1, true, func(f contender.Flights, ctx context.Context) error {
+		return reaches(f, ctx, runtime.Goexit)
+	}},
+	{"the load's context has a deadline", 1, true, deadline},
 }
 
 // Part is the name of the child that checks.
@@ -40,6 +45,7 @@ const Part = "honest"
 type question struct {
 	Contender string
 	Condition int
+	Stays     bool // the callers' context cannot end
 }
 
 type answer struct{ Broken string }
@@ -55,10 +61,16 @@ func Child(arg []byte) (any, error) {
 		return nil, fmt.Errorf("%q coalesces nothing", q.Contender)
 	}
 	open := c.FlightCtx
-	if open == nil {
+	if open == nil || q.Stays {
 		open = c.Flight
 	}
-	if err := conditions[q.Condition].check(open()); err != nil {
+	ctx := context.Background()
+	if !q.Stays {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+	}
+	if err := conditions[q.Condition].check(open(), ctx); err != nil {
 		return answer{err.Error()}, nil
 	}
 	return answer{}, nil
@@ -74,18 +86,29 @@ type Verdict struct {
 // fails may take the process with it.
 func Check(name string) Verdict {
 	v := Verdict{Contender: name}
-	for i, c := range conditions {
-		var why string
-		for range c.tries {
-			if why = ask(question{name, i}); why == "" {
-				break
-			}
+	c, _ := contender.Named(name)
+	for i, condition := range conditions {
+		if why := condition.ask(question{name, i, false}); why != "" {
+			v.Broken = append(v.Broken, condition.name+": "+why)
+			continue // it would be said twice
 		}
-		if why != "" {
-			v.Broken = append(v.Broken, c.name+": "+why)
+		if !condition.stays || c.Flight == nil || c.FlightCtx == nil {
+			continue
+		}
+		if why := condition.ask(question{name, i, true}); why != "" {
+			v.Broken = append(v.Broken, condition.name+", if its callers cannot leave: "+why)
 		}
 	}
 	return v
+}
+
+func (c condition) ask(q question) (why string) {
+	for range c.tries {
+		if why = ask(q); why == "" {
+			break
+		}
+	}
+	return why
 }
 
 func ask(q question) string {
@@ -96,9 +119,9 @@ func ask(q question) string {
 	return a.Broken
 }
 
-func leaves(f contender.Flights) error {
+func leaves(f contender.Flights, ctx context.Context) error {
 	call := f.With(func(context.Context) (int, error) { time.Sleep(100 * time.Millisecond); return 1, nil })
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	var at atomic.Int64
 	time.AfterFunc(time.Millisecond, func() { at.Store(time.Now().UnixNano()); cancel() })
 	_, err := call(ctx, "k")
@@ -109,9 +132,7 @@ func leaves(f contender.Flights) error {
 	return nil
 }
 
-func elsewhere(f contender.Flights) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+func elsewhere(f contender.Flights, ctx context.Context) error {
 	var ran string
 	call := f.With(func(context.Context) (int, error) { ran = goroutine(); return 1, nil })
 	if _, err := call(ctx, "k"); err != nil {
@@ -130,9 +151,7 @@ func goroutine() string {
 	return string(bytes.Fields(b)[1])
 }
 
-func noneLeft(f contender.Flights) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+func noneLeft(f contender.Flights, ctx context.Context) error {
 	before := runtime.NumGoroutine()
 	call := f.With(func(context.Context) (int, error) { time.Sleep(10 * time.Millisecond); return 1, nil })
 	var wg sync.WaitGroup
@@ -151,10 +170,8 @@ func noneLeft(f contender.Flights) error {
 
 // reaches says whether 64 callers of a load that does not return learn of it,
 // each by an error, a panic of its own or its goroutine's end.
-func reaches(f contender.Flights, end func()) error {
+func reaches(f contender.Flights, ctx context.Context, end func()) error {
 	const callers = 64
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	var begun, told, fooled atomic.Int64
 	call := f.With(func(context.Context) (int, error) {
 		for begun.Load() < callers {
@@ -195,9 +212,7 @@ func reaches(f contender.Flights, end func()) error {
 	return nil
 }
 
-func deadline(f contender.Flights) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+func deadline(f contender.Flights, ctx context.Context) error {
 	var has atomic.Bool
 	call := f.With(func(ctx context.Context) (int, error) {
 		_, ok := ctx.Deadline()
