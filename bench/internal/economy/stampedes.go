@@ -61,7 +61,8 @@ func process(r run, begin time.Time) Outcome {
 
 // together is many keys that were stored in one go, and are asked for when their
 // time is over. It ends before the first could expire again: a contender may have
-// taken up to 0.3 off a TTL, to spread them.
+// taken up to 0.3 off a TTL, to spread them. Until then there is time for all of them,
+// also for who runs but so many loads at once.
 func together(r run) Outcome {
 	const callers, fillers = 1000, 100
 	r.source.took.Store(0)
