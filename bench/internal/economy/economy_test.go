@@ -62,3 +62,29 @@ func TestExpiries(t *testing.T) {
 		}
 	}
 }
+
+// The best there is, and each way to fall short of it.
+func TestBest(t *testing.T) {
+	s := Scenario{stale: true, took: 50 * time.Millisecond, errors: 64}
+	best := Outcome{Loads: 2, Least: 2, Errors: 64, Stale: 100, Slowest: 49 * time.Millisecond}
+	if !s.Best(best) {
+		t.Errorf("%+v is not the best", best)
+	}
+	for name, spoil := range map[string]func(o *Outcome){
+		"a load more":   func(o *Outcome) { o.Loads++ },
+		"a load less":   func(o *Outcome) { o.Loads-- },
+		"an error":      func(o *Outcome) { o.Errors++ },
+		"no error":      func(o *Outcome) { o.Errors = 0 },
+		"deleted":       func(o *Outcome) { o.Deleted = 1 },
+		"hung":          func(o *Outcome) { o.Hung = 1 },
+		"waited":        func(o *Outcome) { o.Slowest = s.took },
+		"died":          func(o *Outcome) { o.Died = "on purpose" },
+		"not asked for": func(o *Outcome) { o.Impaired = "on purpose" },
+	} {
+		o := best
+		spoil(&o)
+		if s.Best(o) {
+			t.Errorf("%s: %+v is taken for the best", name, o)
+		}
+	}
+}

@@ -223,6 +223,7 @@ func (r *Report) goals(w io.Writer) {
 		}
 	}
 	r.memoryGoals(&t)
+	r.economyGoals(&t)
 	if len(t.rows) > 0 {
 		fmt.Fprint(w, "### Targets\n\n")
 		t.write(w)
@@ -289,6 +290,19 @@ func (r *Report) memoryGoals(t *table) {
 	}
 	if r.Wire > 0 {
 		add("Bytes on the wire", "corral, redis", fmt.Sprintf("≤ %d", mostWire), float64(r.Wire), mostWire)
+	}
+}
+
+// economyGoals say of Corral's rows whether a stampede could have cost less.
+func (r *Report) economyGoals(t *table) {
+	for _, s := range r.Economy {
+		for _, row := range s.Rows {
+			if !strings.HasPrefix(row.Contender, "corral") {
+				continue
+			}
+			got := fmt.Sprintf("%d loads, %d errors, %d deleted, slowest %s", row.Loads, row.Errors, row.Deleted, wait(row.Slowest))
+			t.add("Stampede: "+s.Scenario.Name, "", row.Contender, "the best there is", got, yes(s.Scenario.Best(row.Outcome)))
+		}
 	}
 }
 
