@@ -26,7 +26,14 @@
 // ranks first for the hash of its bytes: every process computes the same, in each
 // release and on each architecture. See [Rendezvous], which is the default, [Ring] and
 // [Jump] for what moves when shards come and go, and [Options].Secret for keys that
-// strangers choose. The values of a key that moves stay behind where it was.
+// strangers choose.
+//
+// # When shards come and go
+//
+// [Fleet.Apply] puts another topology into force under load. What moves is looked for
+// where it was, and brought over, so that the source does not notice; and nothing that
+// was deleted or set meanwhile comes back. With [Options.Epochs] all processes of a
+// fleet change together.
 //
 // # What holds of a fleet
 //
@@ -34,4 +41,7 @@
 // announcements to other processes, the order of their writes. A call with many keys
 // is one call to each shard that any of them is on, all at a time; a shard that fails
 // or is late fails its keys alone.
+//
+// [Fleet.Broadcast] and [Fleet.Scan] are over all shards, by a [Policy] for those that
+// fail.
 package fleet
