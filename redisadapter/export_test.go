@@ -22,3 +22,6 @@ var (
 // HooksSurvive reports whether this version of go-redis keeps hooks in what
 // WithTimeout returns.
 func HooksSurvive() bool { return hooksSurvive() }
+
+// KeepsHooks finds that out anew.
+func KeepsHooks() bool { return keepsHooks() }

@@ -186,3 +186,15 @@ func TestAPromptReadLeavesAConvoy(t *testing.T) {
 		}
 	})
 }
+
+// The first GET of a process does not wait for what is found out about the client: in
+// some versions of go-redis a dial that fails is made again for 400 ms.
+func TestFindingOutAboutHooksTakesNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		redisadapter.KeepsHooks()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
