@@ -112,6 +112,11 @@ type Far interface {
 	Close()
 }
 
+// Deleter is a Far that says what becomes of a value that is no more.
+type Deleter interface {
+	Delete(ctx context.Context, key string) error
+}
+
 // Source loads a value; the load may fail, panic, or take its time.
 type Source = func(ctx context.Context, key string) (string, error)
 

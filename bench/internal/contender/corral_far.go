@@ -82,6 +82,10 @@ func (c *corralRedis) Get(ctx context.Context, key string) (int, error) {
 	return touched(b), err
 }
 
+func (c *corralRedis) Delete(ctx context.Context, key string) error {
+	return c.loader.Delete(ctx, key)
+}
+
 func (c *corralRedis) Close() {
 	close(c.closed)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

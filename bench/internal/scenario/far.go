@@ -151,9 +151,9 @@ func share(keys []string, worker, workers int) []string {
 	return keys[worker*each : (worker+1)*each]
 }
 
-// neverOlder checks that a call which begins after a Put has returned is not
-// given what was there before, also where calls share a GET: of the values that
-// are put, each is longer than the one before.
+// neverOlder checks that a call which begins after a Put, or a Delete, has returned is
+// not given what was there before, also where calls share a GET: of the values that
+// are put, each is longer than the one before, and what is loaded is empty.
 func neverOlder(f contender.Far, key string) error {
 	const readers, puts = 16, 20
 	ctx := context.Background()
@@ -169,8 +169,8 @@ func neverOlder(f contender.Far, key string) error {
 			for done.Load() == 0 && errs[i] == nil {
 				least := shortest.Load()
 				got, err := f.Get(ctx, key)
-				if err == nil && int64(got) < least {
-					err = fmt.Errorf("a value older than a Set that had returned: %d bytes, not %d", got, least)
+				if err == nil && got > 0 && int64(got) < least {
+					err = fmt.Errorf("a value older than a write that had returned: %d bytes, not %d", got, least)
 				}
 				errs[i] = err
 			}
@@ -180,6 +180,10 @@ func neverOlder(f contender.Far, key string) error {
 	for n := 2; n <= puts && err == nil; n++ {
 		err = f.Put(ctx, key, bytes.Repeat([]byte("v"), n))
 		shortest.Store(int64(n))
+		if d, can := f.(contender.Deleter); can && err == nil {
+			err = d.Delete(ctx, key)
+			shortest.Store(int64(n + 1))
+		}
 	}
 	done.Store(1)
 	wg.Wait()
