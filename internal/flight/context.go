@@ -37,8 +37,11 @@ type LoadContext struct {
 
 // Value returns the caller's value for key.
 func (c *LoadContext) Value(key any) any {
-	if key == (nodeKey{}) {
+	switch key {
+	case nodeKey{}:
 		return &c.node
+	case ownKey{}:
+		return false
 	}
 	return c.Context.Value(key)
 }
@@ -68,10 +71,24 @@ func (c *CallContext) Timed() (left time.Duration, ok bool) {
 
 // Value returns the caller's value for key.
 func (c *CallContext) Value(key any) any {
-	if key == (nodeKey{}) {
+	switch key {
+	case nodeKey{}:
 		return c.node
+	case ownKey{}:
+		return true
 	}
 	return c.Context.Value(key)
+}
+
+// ownKey finds out whether a flight makes a call by itself.
+type ownKey struct{}
+
+// Own reports whether a call with ctx is one that a flight makes beside its load: it
+// reads a cache, or writes what was loaded. A write that a user asked for, also in a
+// load, is none.
+func Own(ctx context.Context) bool {
+	own, _ := ctx.Value(ownKey{}).(bool)
+	return own
 }
 
 // calls are the contexts of the first calls that a flight makes beside its load:

@@ -260,3 +260,26 @@ func TestContextIsMadeWhileItsWorkEnds(t *testing.T) {
 		}
 	}
 }
+
+// A write that a load's user asks for is none of the flight's own, and one that is
+// made for a flight stays that, whatever is derived from its context.
+func TestOwn(t *testing.T) {
+	own := &CallContext{Context: Context{values: t.Context()}, node: &node{}}
+	load := loadContext(own, 0)
+	within, cancel := context.WithTimeout(context.WithValue(own, valueKey{}, "v"), time.Second)
+	defer cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		want bool
+	}{
+		"a caller's":                    {t.Context(), false},
+		"a flight's":                    {own, true},
+		"derived of a flight's":         {within, true},
+		"a load's, begun by a flight's": {load, false},
+		"derived of a load's":           {context.WithoutCancel(load), false},
+	} {
+		if got := Own(c.ctx); got != c.want {
+			t.Errorf("%s: Own = %v", name, got)
+		}
+	}
+}
