@@ -145,6 +145,8 @@ func (l *Loader[K, V]) blame(ctx context.Context, err error) (verdict, *atomic.U
 		return healthy, &l.counts.refused
 	case ctx.Err() != nil:
 		return unknown, nil
+	case errors.Is(err, ErrNotAsked):
+		return unknown, &l.counts.cacheErrors
 	}
 	return failing, &l.counts.cacheErrors
 }

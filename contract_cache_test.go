@@ -134,6 +134,33 @@ func TestContract_A2_ASlowOrDeadCacheDoesNotLetAHerdThrough(t *testing.T) {
 		s.wantLoads(t, loads)
 	})
 
+	bubble(t, "A2/it does not rest for a store that the cache did not ask", func(t *testing.T) {
+		c := newFar()
+		l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute})
+		c.break_(fmt.Errorf("one of many: %w", corral.ErrNotAsked), nil)
+		var s source
+		for i := range 10 {
+			get(t, l, fmt.Sprint(i), s.load)
+		}
+		if n := c.reads.Load() + c.writes.Load(); n != 20 {
+			t.Errorf("%d calls of the cache, want 20", n)
+		}
+		if n := l.Stats().CacheErrors; n != 20 {
+			t.Errorf("CacheErrors is %d, want 20", n)
+		}
+		load := func(_ context.Context, keys []string) (map[string]int, error) {
+			return map[string]int{"a": 1, "b": 2}, nil
+		}
+		for range 6 {
+			if _, err := l.GetOrLoadMany(t.Context(), []string{"a", "b"}, load); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := c.reads.Load() + c.writes.Load(); n == 20 {
+			t.Error("the cache was left alone")
+		}
+	})
+
 	bubble(t, "A2/MaxLoads", func(t *testing.T) {
 		l := newLoader[string, int](t, newFar(), corral.Options{TTL: time.Minute, MaxLoads: 3, LoadTimeout: 150 * time.Millisecond})
 		s := source{took: 100 * time.Millisecond}

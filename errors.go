@@ -40,6 +40,11 @@ var (
 	// has the lease no more: it ran out, or a Set or Delete ended it. It is no
 	// failure of the store.
 	ErrLeaseLost = errors.New("corral: the lease is lost")
+
+	// ErrNotAsked is what a cache of several stores returns, wrapped, that has not
+	// asked one of them because it knows it to be down. It counts as an error of the
+	// cache, and does not have the Loader leave the whole cache alone.
+	ErrNotAsked = errors.New("corral: the store was not asked")
 )
 
 // These are the errors of package sharded, under the names of this one.

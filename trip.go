@@ -160,7 +160,7 @@ func misfit(errs []error, got int) {
 // that served any key is not one to let rest.
 func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (failures []failure) {
 	counts := &t.l.counts.cacheErrors
-	var failed, served bool
+	var failed, served, counted bool
 	for i, err := range errs {
 		v, count := t.l.blame(t.caller, err)
 		failed = failed || v == failing
@@ -168,7 +168,7 @@ func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (
 		if count == nil {
 			continue
 		}
-		if count != counts || t.single {
+		if counted = counted || count == counts; count != counts || t.single {
 			count.Add(1)
 		}
 		failures = append(failures, failure{from + i, Event{Op: t.op, Err: err, Took: took}})
@@ -183,7 +183,7 @@ func (t *trip[K, V]) judge(from int, errs []error, took time.Duration, p pass) (
 	if !t.layer {
 		t.l.rest.done(overall, p)
 	}
-	if failed && !t.single {
+	if counted && !t.single {
 		counts.Add(1)
 	}
 	return failures
