@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/corralcache/corral"
@@ -33,7 +34,7 @@ func (c calls[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.at.tiers[c.tier].cache.Get(ctx, key)
+	e, err := s.at.get(ctx, c.tier, key)
 	if e == nil && err == nil && s.phase == PhaseSwitch && c.tier == whole {
 		return c.fleet.fromOther(ctx, s, key)
 	}
@@ -44,24 +45,24 @@ func (c calls[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 // it was, and is an error if that is.
 func (c calls[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 	e = endsBy(e, c.fleet.opts.MaxLife)
-	return c.write(ctx, key, func(s *store[K, V]) error { return s.cache.Set(ctx, key, e) })
+	return c.write(ctx, key, func(m *member[K, V]) error { return m.set(ctx, c.tier, key, e) })
 }
 
 // Delete is Delete of the key's shard. While the topology changes, it deletes the key
 // wherever any process may find it.
 func (c calls[K, V]) Delete(ctx context.Context, key K) error {
-	return c.write(ctx, key, func(s *store[K, V]) error { return s.cache.Delete(ctx, key) })
+	return c.write(ctx, key, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) })
 }
 
-func (c calls[K, V]) write(ctx context.Context, key K, op func(s *store[K, V]) error) error {
+func (c calls[K, V]) write(ctx context.Context, key K, op func(m *member[K, V]) error) error {
 	return c.fleet.writing(ctx, func(p *placement[K, V]) error {
 		s, err := c.fleet.site(ctx, p, key)
 		if err != nil {
 			return err
 		}
 		return s.write(
-			func(m *member[K, V]) error { return op(&m.tiers[c.tier]) },
-			func(m *member[K, V]) error { return m.tiers[c.tier].cache.Delete(ctx, key) },
+			op,
+			func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) },
 			func() error { return c.fleet.copies.detach(ctx, key) },
 		)
 	})
@@ -73,7 +74,7 @@ func (c calls[K, V]) write(ctx context.Context, key K, op func(s *store[K, V]) e
 // single calls, 16 at once.
 func (c calls[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
 	return scatter(ctx, c.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]*corral.Entry[V], error) {
-		entries, err := s.at.tiers[c.tier].getMany(ctx, p.keys)
+		entries, err := s.at.getMany(ctx, c.tier, p.keys)
 		if s.phase != PhaseSwitch || c.tier != whole || s.at.leaser != nil || !manykeys.Partial[K](err) || len(entries) != len(p.keys) {
 			return entries, err
 		}
@@ -94,24 +95,24 @@ func (c calls[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.En
 		return err
 	}
 	entries = allEndBy(entries, c.fleet.opts.MaxLife)
-	return c.writeMany(ctx, keys, func(ctx context.Context, s *store[K, V], p part[K]) error {
-		return s.setMany(ctx, p.keys, those(entries, p.at))
+	return c.writeMany(ctx, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
+		return m.setMany(ctx, c.tier, p.keys, those(entries, p.at))
 	})
 }
 
 // DeleteMany is DeleteMany of every shard that a key is on.
 func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
-	return c.writeMany(ctx, keys, func(ctx context.Context, s *store[K, V], p part[K]) error {
-		return s.deleteMany(ctx, p.keys)
+	return c.writeMany(ctx, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
+		return m.deleteMany(ctx, c.tier, p.keys)
 	})
 }
 
-func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op func(ctx context.Context, s *store[K, V], p part[K]) error) error {
+func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op func(ctx context.Context, m *member[K, V], p part[K]) error) error {
 	return c.fleet.writing(ctx, func(pl *placement[K, V]) error {
 		return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
 			return s.writeMany(p.keys,
-				func(m *member[K, V]) error { return op(ctx, &m.tiers[c.tier], p) },
-				func(m *member[K, V]) error { return m.tiers[c.tier].deleteMany(ctx, p.keys) },
+				func(m *member[K, V]) error { return op(ctx, m, p) },
+				func(m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },
 				func() error { return c.fleet.copies.detach(ctx, p.keys...) },
 			)
 		})
@@ -126,9 +127,9 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 		return nil, nil
 	}
 	read := func() (*corral.Entry[V], error) {
-		e, err := s.other.tiers[whole].cache.Get(ctx, key)
+		e, err := s.other.get(ctx, whole, key)
 		if err != nil {
-			f.opts.Hooks.changeError(ctx, s.other.shard, err)
+			f.copyError(ctx, s.other, err)
 			return nil, nil
 		}
 		return endsBy(e, f.opts.MaxLife), nil
@@ -137,11 +138,19 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 		return read()
 	}
 	return f.copies.make(key, read, func(e *corral.Entry[V]) error {
-		if err := s.at.tiers[whole].cache.Set(ctx, key, e); err != nil {
-			f.opts.Hooks.changeError(ctx, s.at.shard, err)
+		if err := s.at.set(ctx, whole, key, e); err != nil {
+			f.copyError(ctx, s.at, err)
 		}
 		return nil
 	})
+}
+
+// copyError tells that nothing can be copied from a shard, or to it. Of one that is
+// out, HealthChange has told.
+func (f *Fleet[K, V]) copyError(ctx context.Context, m *member[K, V], err error) {
+	if !errors.Is(err, ErrUnhealthy) {
+		f.opts.Hooks.changeError(ctx, m.shard, err)
+	}
 }
 
 // Settle waits until the last Set of key is applied, if its shard buffers writes.

@@ -40,7 +40,8 @@
 // What the cache of a shard promises holds for the keys on it: their leases, their
 // announcements to other processes, the order of their writes. A call with many keys
 // is one call to each shard that any of them is on, all at a time; a shard that fails
-// or is late fails its keys alone.
+// or is late fails its keys alone, and one that does so again and again is not asked
+// for a while: see [HealthOptions].
 //
 // [Fleet.Broadcast] and [Fleet.Scan] are over all shards, by a [Policy] for those that
 // fail.

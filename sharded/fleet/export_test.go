@@ -63,7 +63,7 @@ func Pinned[K comparable, V any](f *Fleet[K, V], key K) (string, bool) { return 
 // SetOut has a shard count as out, or not.
 func SetOut[K comparable, V any](f *Fleet[K, V], id string, out bool) {
 	l := f.placed.Load().layout
-	l.members[l.at[id]].out.Store(out)
+	l.members[l.at[id]].vitals.setFlag(flagOut, out)
 }
 
 // Buffer is how many items of a Scan wait for its loop.

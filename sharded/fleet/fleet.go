@@ -35,6 +35,7 @@ type Fleet[K comparable, V any] struct {
 	copies    copies[K, V]
 	epoch     *epochLease // nil without Epochs
 	wake      wake        // goes on with a change
+	ward      *ward       // knows which shards are out
 
 	turns   chan struct{}            // holds one thing while somebody has the turn to replace placed
 	open    map[string]*member[K, V] // by ID; guarded by the turn
@@ -73,6 +74,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 		open:    map[string]*member[K, V]{},
 		ended:   make(chan struct{}),
 	}
+	f.ward = newWard(opts.Health, func(ctx context.Context, e HealthChange) { tell(ctx, f, opts.Hooks.HealthChange, e) }, f.vitals)
 	f.calls, f.leasing, f.scanning = calls[K, V]{f, whole}, leasing[K, V]{f}, scanning[K, V]{f}
 	var err error
 	if f.hasher, err = newHasher(opts.KeyBytes, opts.Secret); err != nil {
@@ -83,6 +85,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 	}
 	if err = f.begin(ctx, t.sorted()); err != nil {
 		f.pins.stop()
+		f.ward.stop()
 		return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), slices.Collect(maps.Values(f.open)), opts.Close))
 	}
 	return f, nil
@@ -135,6 +138,7 @@ func (f *Fleet[K, V]) Close(ctx context.Context) error {
 	f.ending.Do(func() {
 		f.pins.stop()
 		f.wake.end()
+		f.ward.stop()
 		f.turns <- struct{}{} // whoever has it opens shards, with a context that ends, or nothing that takes time
 		if c := f.change.Load(); c != nil {
 			f.endChange(c, Published{})
@@ -170,6 +174,7 @@ type Explanation struct {
 	Ranking []string // the IDs of the shards, the computed owner first
 	Pin     string   // the shard that the key is pinned to; empty for none
 	Owner   string   // the shard that the key is on
+	Out     bool     // Owner is out, and not read
 	Phase   Phase    // of a change of the topology
 	Other   string   // its owner by the topology that is changed to or from; empty if that is Owner
 }
@@ -197,6 +202,7 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 	if _, known := p.layout.at[e.Pin]; known {
 		e.Owner = e.Pin
 	}
+	e.Out = p.layout.members[p.layout.at[e.Owner]].vitals.out()
 	if p.other != nil {
 		other, err := p.other.owner(e.Hash, e.Pin)
 		if err != nil {
@@ -207,6 +213,16 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 		}
 	}
 	return e, nil
+}
+
+// vitals returns those of the shards in force.
+func (f *Fleet[K, V]) vitals() []*vitals {
+	members := f.placed.Load().all.members
+	all := make([]*vitals, len(members))
+	for i, m := range members {
+		all[i] = &m.vitals
+	}
+	return all
 }
 
 func (h *Hooks) pinsError(ctx context.Context, err error) {

@@ -35,7 +35,7 @@ func (l leasing[K, V]) Acquire(ctx context.Context, key K, r corral.LeaseRequest
 		return corral.Lease[V]{}, err
 	}
 	if s.phase != PhaseSwitch {
-		return s.at.leaser.Acquire(ctx, key, r)
+		return s.at.acquire(ctx, key, r)
 	}
 	leases, err := l.fleet.acquireMoved(ctx, s, []K{key}, []corral.LeaseRequest[V]{r})
 	return first(leases), manykeys.Of(err, key)
@@ -57,7 +57,7 @@ func (l leasing[K, V]) Renew(ctx context.Context, key K, token string) error {
 		return err
 	}
 	if s.other == nil && !compound(token) {
-		return s.at.leaser.Renew(ctx, key, token)
+		return s.at.renew(ctx, key, token)
 	}
 	return manykeys.Of(s.renewMoved(ctx, []K{key}, []string{token}), key)
 }
@@ -70,7 +70,7 @@ func (l leasing[K, V]) Fill(ctx context.Context, key K, token string, e *corral.
 	}
 	e = endsBy(e, l.fleet.opts.MaxLife)
 	if s.other == nil && !compound(token) {
-		return s.at.leaser.Fill(ctx, key, token, e)
+		return s.at.fill(ctx, key, token, e)
 	}
 	return manykeys.Of(s.fillMoved(ctx, []K{key}, []string{token}, []*corral.Entry[V]{e}, l.fleet.windowEnd()), key)
 }
@@ -82,7 +82,7 @@ func (l leasing[K, V]) Release(ctx context.Context, key K, token string) error {
 		return err
 	}
 	if s.other == nil && !compound(token) {
-		return s.at.leaser.Release(ctx, key, token)
+		return s.at.release(ctx, key, token)
 	}
 	return manykeys.Of(s.releaseMoved(ctx, []K{key}, []string{token}), key)
 }

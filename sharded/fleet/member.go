@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/manykeys"
@@ -25,7 +24,7 @@ type member[K comparable, V any] struct {
 	cannotScan error                // why scanner is nil, if the shard says it
 
 	numbers shardNumbers
-	out     atomic.Bool // see healthy
+	vitals  vitals
 
 	far, layered bool
 	prompt       bool // as corral.Prompt has it
@@ -75,7 +74,7 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 }
 
 // healthy reports whether the shard is to be asked by calls over all shards.
-func (m *member[K, V]) healthy() bool { return !m.out.Load() }
+func (m *member[K, V]) healthy() bool { return !m.vitals.out() }
 
 func (m *member[K, V]) mustScan() error {
 	if m.scanner == nil {
@@ -158,12 +157,9 @@ func (m *member[K, V]) mustLease() error {
 
 const leaserOn = "Leaser whose leases are on"
 
-// acquireMany, renewMany, fillMany and releaseMany are calls of many leases, made
+// acquireThose, renewThose, fillThose and releaseThose are calls of many leases, made
 // one by one where the shard takes one at a time.
-func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
-	if err := m.mustLease(); err != nil {
-		return nil, err
-	}
+func (m *member[K, V]) acquireThose(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
 	if m.leaserMany != nil {
 		return m.leaserMany.AcquireMany(ctx, keys, requests)
 	}
@@ -174,21 +170,21 @@ func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []cor
 	})
 }
 
-func (m *member[K, V]) renewMany(ctx context.Context, keys []K, tokens []string) error {
+func (m *member[K, V]) renewThose(ctx context.Context, keys []K, tokens []string) error {
 	if m.leaserMany != nil {
 		return m.leaserMany.RenewMany(ctx, keys, tokens)
 	}
 	return inTurns(keys, func(i int) error { return m.leaser.Renew(ctx, keys[i], tokens[i]) })
 }
 
-func (m *member[K, V]) fillMany(ctx context.Context, keys []K, tokens []string, entries []*corral.Entry[V]) error {
+func (m *member[K, V]) fillThose(ctx context.Context, keys []K, tokens []string, entries []*corral.Entry[V]) error {
 	if m.leaserMany != nil {
 		return m.leaserMany.FillMany(ctx, keys, tokens, entries)
 	}
 	return inTurns(keys, func(i int) error { return m.leaser.Fill(ctx, keys[i], tokens[i], entries[i]) })
 }
 
-func (m *member[K, V]) releaseMany(ctx context.Context, keys []K, tokens []string) error {
+func (m *member[K, V]) releaseThose(ctx context.Context, keys []K, tokens []string) error {
 	if m.leaserMany != nil {
 		return m.leaserMany.ReleaseMany(ctx, keys, tokens)
 	}

@@ -85,7 +85,7 @@ func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K],
 		err := manykeys.Of(err, key)
 		switch {
 		case err != nil:
-			f.opts.Hooks.changeError(ctx, s.other.shard, err)
+			f.copyError(ctx, s.other, err)
 			leases[i].Token = join(token, "")
 		case there[j].State == corral.LeaseBusy:
 			busy.add(key, token, i)
@@ -119,7 +119,7 @@ func (f *Fleet[K, V]) copyTo(ctx context.Context, to *member[K, V], found batch[
 		}
 		leases[found.at[j]] = corral.Lease[V]{State: corral.LeaseChanged, Entry: entries[j]}
 		if err != nil {
-			f.opts.Hooks.changeError(ctx, to.shard, err)
+			f.copyError(ctx, to, err)
 		}
 	}
 }

@@ -51,6 +51,9 @@ func (f *Fleet[K, V]) lay(ctx context.Context, t Topology) (*layout[K, V], error
 			return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), slices.Collect(maps.Values(opened)), f.opts.Close))
 		}
 	}
+	for _, m := range opened {
+		m.vitals.admit(f.ward, m.far)
+	}
 	maps.Copy(f.open, opened)
 	return layOut(t, r, f.open), nil
 }

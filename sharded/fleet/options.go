@@ -54,6 +54,10 @@ type Options[K comparable] struct {
 	// 100 ms, zero is 5 s; all processes need the same.
 	EpochLife time.Duration
 
+	// Health says when a shard is out, and is not read for a while. The zero value is
+	// after three failures in a row.
+	Health HealthOptions
+
 	// Hooks are told what no caller is.
 	Hooks Hooks
 
@@ -80,6 +84,9 @@ type Hooks struct {
 	// Epochs could not be read.
 	ChangeError func(ctx context.Context, s Shard, err error)
 
+	// HealthChange is told that a shard is in another state, or out, or no longer.
+	HealthChange func(ctx context.Context, e HealthChange)
+
 	// ShardCall is told of every call of a shard that a Broadcast or a Scan made.
 	ShardCall func(ctx context.Context, e ShardCall)
 
@@ -104,7 +111,7 @@ func (o *Options[K]) check() error {
 	case o.EpochLife != 0 && o.EpochLife < minEpochLife:
 		return option("Options.EpochLife", o.EpochLife, fmt.Sprintf("must be 0 or at least %v", minEpochLife))
 	}
-	return nil
+	return o.Health.check()
 }
 
 func (o Options[K]) withDefaults() Options[K] {

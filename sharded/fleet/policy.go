@@ -53,9 +53,6 @@ type Policy struct {
 	Parallel int
 }
 
-// ErrUnhealthy is the error of a shard that was not asked because it is out.
-var ErrUnhealthy = errors.New("fleet: the shard is out")
-
 // errStopped is the error of a shard that was not asked, or not to its end, because
 // others had failed.
 var errStopped = errors.New("fleet: the call was stopped, since other shards failed")

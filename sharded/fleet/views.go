@@ -167,7 +167,7 @@ func (b bare[K, V]) GetValue(ctx context.Context, key K) (value V, life time.Dur
 	if err != nil {
 		return value, 0, false, err
 	}
-	value, life, ok, err = s.at.plain.GetValue(ctx, key)
+	value, life, ok, err = s.at.getValue(ctx, key)
 	if !ok && err == nil && s.phase == PhaseSwitch {
 		if e, err := b.fleet.fromOther(ctx, s, key); e != nil || err != nil {
 			return valueOf(e), lifeOf(e), e != nil, err
@@ -186,8 +186,8 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 			return err
 		}
 		return s.write(
-			func(m *member[K, V]) error { return m.plain.SetValue(ctx, key, value, life) },
-			func(m *member[K, V]) error { return m.plain.Delete(ctx, key) },
+			func(m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
+			func(m *member[K, V]) error { return m.delete(ctx, whole, key) },
 			func() error { return b.fleet.copies.detach(ctx, key) },
 		)
 	})

@@ -1,0 +1,232 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/flight"
+	"github.com/corralcache/corral/internal/manykeys"
+)
+
+// Every call of a shard's keys comes through here. What a shard in this process's
+// memory holds of a far one, its near layer, is not asked how it is.
+
+// get is Get of the shard, or of a layer of it.
+func (m *member[K, V]) get(ctx context.Context, t tier, key K) (*corral.Entry[V], error) {
+	if m.vitals.flags.Load() == 0 || t == nearLayer {
+		e, err := m.tiers[t].cache.Get(ctx, key)
+		if err != nil && t != nearLayer {
+			m.vitals.ended(ctx, aRead, time.Time{}, err)
+		}
+		return e, err
+	}
+	return m.getWatched(ctx, t, key)
+}
+
+func (m *member[K, V]) getWatched(ctx context.Context, t tier, key K) (e *corral.Entry[V], err error) {
+	err = m.reading(ctx, key, func() error {
+		e, err = m.tiers[t].cache.Get(ctx, key)
+		return err
+	})
+	return e, err
+}
+
+// getValue is GetValue of a shard of bare values.
+func (m *member[K, V]) getValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error) {
+	if m.vitals.flags.Load() == 0 {
+		value, life, ok, err = m.plain.GetValue(ctx, key)
+		if err != nil {
+			m.vitals.ended(ctx, aRead, time.Time{}, err)
+		}
+		return value, life, ok, err
+	}
+	return m.getValueWatched(ctx, key)
+}
+
+func (m *member[K, V]) getValueWatched(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error) {
+	err = m.reading(ctx, key, func() error {
+		value, life, ok, err = m.plain.GetValue(ctx, key)
+		return err
+	})
+	return value, life, ok, err
+}
+
+func (m *member[K, V]) getMany(ctx context.Context, t tier, keys []K) (entries []*corral.Entry[V], err error) {
+	if t == nearLayer || len(keys) == 0 {
+		return m.tiers[t].getMany(ctx, keys)
+	}
+	err = m.reading(ctx, keys[0], func() error {
+		entries, err = m.tiers[t].getMany(ctx, keys)
+		return fits[K](err, len(keys), "entries", len(entries))
+	})
+	return entries, err
+}
+
+// fits is err, or that a shard answered with too few or too many.
+func fits[K comparable](err error, keys int, what string, n int) error {
+	if !manykeys.Partial[K](err) {
+		return err
+	}
+	return cmp.Or(manykeys.Fit("fleet", keys, what+" of a shard", n), err)
+}
+
+func (m *member[K, V]) acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (l corral.Lease[V], err error) {
+	err = m.reading(ctx, key, func() error {
+		l, err = m.leaser.Acquire(ctx, key, r)
+		return err
+	})
+	return l, err
+}
+
+func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) (leases []corral.Lease[V], err error) {
+	if err := m.mustLease(); err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	err = m.reading(ctx, keys[0], func() error {
+		leases, err = m.acquireThose(ctx, keys, requests)
+		return fits[K](err, len(keys), "leases", len(leases))
+	})
+	return leases, err
+}
+
+// reading makes a call that a shard that is out is not asked for.
+func (m *member[K, V]) reading(ctx context.Context, key K, call func() error) error {
+	flags := m.vitals.flags.Load()
+	if flags&flagOut != 0 {
+		return m.refuse(key)
+	}
+	start := m.vitals.begin(flags)
+	err := call()
+	m.vitals.ended(ctx, aRead, start, m.worst(err))
+	return err
+}
+
+// storing is reading of a write that no user asked for: what was loaded is not stored
+// in a shard that is out, and nobody waits for that.
+func (m *member[K, V]) storing(ctx context.Context, call func() error) error {
+	flags := m.vitals.flags.Load()
+	if flags&flagOut != 0 {
+		return ErrUnhealthy
+	}
+	start := m.vitals.begin(flags)
+	err := call()
+	m.vitals.ended(ctx, aWrite, start, m.worst(err))
+	return err
+}
+
+// writing makes a call that a user asked for: it is made whether the shard is out or
+// not.
+func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error) error {
+	if t == nearLayer {
+		return call()
+	}
+	flags := m.vitals.flags.Load()
+	if flags&flagOut != 0 {
+		if flight.Own(ctx) {
+			return ErrUnhealthy
+		}
+		return call()
+	}
+	start := m.vitals.begin(flags)
+	err := call()
+	m.vitals.ended(ctx, aWrite, start, m.worst(err))
+	return err
+}
+
+func (m *member[K, V]) set(ctx context.Context, t tier, key K, e *corral.Entry[V]) error {
+	return m.writing(ctx, t, func() error { return m.tiers[t].cache.Set(ctx, key, e) })
+}
+
+func (m *member[K, V]) setValue(ctx context.Context, key K, value V, life time.Duration) error {
+	return m.writing(ctx, whole, func() error { return m.plain.SetValue(ctx, key, value, life) })
+}
+
+func (m *member[K, V]) delete(ctx context.Context, t tier, key K) error {
+	return m.writing(ctx, t, func() error { return m.tiers[t].cache.Delete(ctx, key) })
+}
+
+func (m *member[K, V]) setMany(ctx context.Context, t tier, keys []K, entries []*corral.Entry[V]) error {
+	return m.writing(ctx, t, func() error { return m.tiers[t].setMany(ctx, keys, entries) })
+}
+
+func (m *member[K, V]) deleteMany(ctx context.Context, t tier, keys []K) error {
+	return m.writing(ctx, t, func() error { return m.tiers[t].deleteMany(ctx, keys) })
+}
+
+func (m *member[K, V]) renew(ctx context.Context, key K, token string) error {
+	return m.storing(ctx, func() error { return m.leaser.Renew(ctx, key, token) })
+}
+
+func (m *member[K, V]) renewMany(ctx context.Context, keys []K, tokens []string) error {
+	return m.storing(ctx, func() error { return m.renewThose(ctx, keys, tokens) })
+}
+
+func (m *member[K, V]) fill(ctx context.Context, key K, token string, e *corral.Entry[V]) error {
+	return m.storing(ctx, func() error { return m.leaser.Fill(ctx, key, token, e) })
+}
+
+func (m *member[K, V]) fillMany(ctx context.Context, keys []K, tokens []string, entries []*corral.Entry[V]) error {
+	return m.storing(ctx, func() error { return m.fillThose(ctx, keys, tokens, entries) })
+}
+
+// release gives a lease back. At a shard that is out it ends by itself.
+func (m *member[K, V]) release(ctx context.Context, key K, token string) error {
+	return m.storing(ctx, func() error { return m.leaser.Release(ctx, key, token) })
+}
+
+func (m *member[K, V]) releaseMany(ctx context.Context, keys []K, tokens []string) error {
+	return m.storing(ctx, func() error { return m.releaseThose(ctx, keys, tokens) })
+}
+
+// worst is, of an error that names keys, that of the one which says most of the shard.
+func (m *member[K, V]) worst(err error) error {
+	some, ok := err.(*corral.KeyErrors[K])
+	if !ok {
+		return err
+	}
+	most, found := NoFault, error(nil)
+	for _, e := range some.Errors {
+		if e == nil {
+			continue
+		}
+		if f := m.vitals.classify(e); found == nil || f > most {
+			most, found = f, e
+		}
+	}
+	return found
+}
+
+// refuse answers for a shard that is out. What a caller has just asked for is what the
+// shard is probed with.
+func (m *member[K, V]) refuse(key K) error {
+	if v := &m.vitals; v.ward.now() >= v.due.Load() {
+		v.startProbe(func(ctx context.Context) error { return m.canary(ctx, key) }, m.readmit)
+	}
+	return ErrUnhealthy
+}
+
+func (m *member[K, V]) canary(ctx context.Context, key K) error {
+	if probe := m.vitals.ward.opts.Probe; probe != nil {
+		return probe(ctx, m.shard, m.opened)
+	}
+	t := whole
+	if m.layered {
+		t = farLayer // the near one would answer for it
+	}
+	_, err := m.tiers[t].cache.Get(ctx, key)
+	return err
+}
+
+// readmit does what has to be done before the shard is read again.
+func (m *member[K, V]) readmit(context.Context) error { return nil }
+
+// hold is that of the vitals.
+func (m *member[K, V]) hold(ctx context.Context, s State) error {
+	return m.vitals.hold(ctx, s, func(ctx context.Context) error {
+		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, m.readmit(ctx) })
+		return err
+	})
+}

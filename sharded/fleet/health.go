@@ -1,0 +1,239 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/corralcache/corral"
+)
+
+// State is how a shard is, as far as this process can tell.
+type State uint8
+
+// The states of a shard.
+const (
+	// StateUnknown is that of a shard of which no call has ended yet.
+	StateUnknown State = iota
+
+	// StateHealthy is when calls go well.
+	StateHealthy
+
+	// StateDegraded is when calls go well and take long, see HealthOptions.Slow. The
+	// shard is asked all the same.
+	StateDegraded
+
+	// StateUnhealthy is when calls fail. The shard is out, unless too many others are:
+	// see [ShardHealth].Out.
+	StateUnhealthy
+)
+
+// String returns the name of the state, as a metric would have it.
+func (s State) String() string {
+	if names := [...]string{"unknown", "healthy", "degraded", "unhealthy"}; int(s) < len(names) {
+		return names[s]
+	}
+	return "no state"
+}
+
+// HealthOptions say when a shard is out. A shard that is out is not read: what is on it
+// is loaded, and nobody waits for it. The user's own Set and Delete are still tried.
+// The zero value is ready to use.
+//
+// Nothing runs for that while there are no calls. What calls come to is counted, and
+// a call that finds a shard out, and its pause over, starts a probe in the background.
+type HealthOptions struct {
+	// Off turns all of it off, but for [Fleet.SetState] and the fence: no shard is put
+	// out.
+	Off bool
+
+	// Failures is how many reads, or how many writes, have to fail in a row until the
+	// shard is out. Zero is 3. A hard fault is enough by itself.
+	Failures int
+
+	// Classify says what an error of a shard says of that. A call that its context's
+	// deadline ended is not asked about; see Late. Nil is [ClassifyFault].
+	Classify func(err error) Fault
+
+	// Late is how long a call of a far shard must have taken for the end of its
+	// context's deadline to be a failure of the shard: who is in a hurry proves
+	// nothing. Zero is 100 ms.
+	Late time.Duration
+
+	// Slow is the mean time of calls, the latest counting most, from which on a far
+	// shard is degraded; it is no longer below half of that. Zero is 50 ms.
+	Slow time.Duration
+
+	// Probe asks a shard that is out whether it is well. cache is what [OpenFunc]
+	// returned. An error that Classify takes for no fault is well, too. Nil is a Get of
+	// the key that a caller has just asked for; of a corral.Layered in its far layer.
+	Probe func(ctx context.Context, s Shard, cache any) error
+
+	// ProbeTimeout is how long a probe may take. Zero is 1 s.
+	ProbeTimeout time.Duration
+
+	// Successes is how many probes have to go well in a row, a tenth of MinPause apart,
+	// until the shard is asked again. Zero is 3.
+	Successes int
+
+	// MinPause is how long a shard is left alone when it is put out. Each probe that
+	// fails doubles the pause, up to MaxPause; so does it if the shard is put out again
+	// within MaxPause of its return. Each is shortened by up to a fifth, at random.
+	// Zero is 10 s, and 60 s for MaxPause.
+	MinPause, MaxPause time.Duration
+}
+
+// Fault is what the error of a call says of the shard.
+type Fault uint8
+
+// The faults of a shard.
+const (
+	NoFault   Fault = iota // it says nothing of it
+	SoftFault              // it is out after several
+	HardFault              // it is out at once
+)
+
+// ClassifyFault is how errors are judged unless HealthOptions.Classify says otherwise.
+// A refused connection is a hard fault. None are what a shard that is well says of a
+// call: [corral.ErrUndecodable], [corral.ErrRefused], [corral.ErrLeaseLost],
+// [*corral.OptionError], [*AbilityError]; and a context that was cancelled. Everything
+// else is a soft one.
+func ClassifyFault(err error) Fault {
+	for _, well := range []error{corral.ErrUndecodable, corral.ErrRefused, corral.ErrLeaseLost, context.Canceled, ErrClosed, ErrEpochUnknown} {
+		if errors.Is(err, well) {
+			return NoFault
+		}
+	}
+	var option *corral.OptionError
+	var ability *AbilityError
+	switch {
+	case err == nil, errors.As(err, &option), errors.As(err, &ability):
+		return NoFault
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return HardFault
+	}
+	return SoftFault
+}
+
+// ErrUnhealthy is the error of a shard that was not asked because it is out. It wraps
+// [corral.ErrNotAsked]: a Loader loads, and does not take the whole fleet for failing.
+var ErrUnhealthy error = outError{}
+
+type outError struct{}
+
+func (outError) Error() string { return "fleet: the shard is out" }
+func (outError) Unwrap() error { return corral.ErrNotAsked }
+
+// ShardHealth is how a shard is.
+type ShardHealth struct {
+	Shard Shard
+	State State
+	Since time.Time // when it came into State
+
+	// Out says that it is not read. A shard that is unhealthy is not out if half of all
+	// shards are: more are never put out.
+	Out bool
+
+	// Held says that it is so by [Fleet.SetState].
+	Held bool
+
+	Err      error         // its last failure; nil for none
+	Failures int           // in a row, reads or writes, whichever has more
+	Outs     uint64        // how often it was put out
+	Latency  time.Duration // mean time of its calls, the latest counting most; zero for a shard in memory
+}
+
+// HealthChange is a change of a shard's state.
+type HealthChange struct {
+	Shard    Shard
+	From, To State
+	Out      bool  // after it
+	Err      error // the failure that was the reason; nil if there was none
+}
+
+// Health returns how the shards are, in order of their IDs; while the topology
+// changes, those of both.
+func (f *Fleet[K, V]) Health() []ShardHealth {
+	members := f.placed.Load().all.members
+	all := make([]ShardHealth, len(members))
+	for i, m := range members {
+		all[i] = m.vitals.health()
+	}
+	return all
+}
+
+// SetState is how an operator decides over a shard, in this process.
+//
+//   - StateUnhealthy puts it out, whatever its calls come to and however many are
+//     out: to drain it.
+//   - StateHealthy has it asked, whatever its calls come to.
+//   - StateUnknown leaves the shard to itself again. If it is out, it is asked when
+//     probes have gone well.
+//
+// The error is an [*corral.OptionError] for another state and for an ID that no shard
+// has; [ErrClosed]; or, where a shard that is out is to be asked, why what is fenced
+// there could not be deleted: then it stays out.
+func (f *Fleet[K, V]) SetState(ctx context.Context, id string, s State) error {
+	if f.closed.Load() {
+		return ErrClosed
+	}
+	all := f.placed.Load().all
+	i, known := all.at[id]
+	switch {
+	case !known:
+		return option("SetState: id", fmt.Sprintf("%q", id), "must be the ID of a shard of the fleet")
+	case s != StateUnhealthy && s != StateHealthy && s != StateUnknown:
+		return option("SetState: s", s, "must be unhealthy, healthy or unknown")
+	}
+	return all.members[i].hold(ctx, s)
+}
+
+func (o HealthOptions) check() error {
+	switch {
+	case o.Failures < 0:
+		return option("Options.Health.Failures", o.Failures, "must not be below 0 (3)")
+	case o.Successes < 0:
+		return option("Options.Health.Successes", o.Successes, "must not be below 0 (3)")
+	case o.MaxPause != 0 && o.MaxPause < o.MinPause:
+		return option("Options.Health.MaxPause", o.MaxPause, fmt.Sprintf("must be at least MinPause, %v", o.MinPause))
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"Late", o.Late}, {"Slow", o.Slow}, {"ProbeTimeout", o.ProbeTimeout}, {"MinPause", o.MinPause}, {"MaxPause", o.MaxPause},
+	} {
+		if d.value < 0 {
+			return option("Options.Health."+d.name, d.value, "must not be below 0")
+		}
+	}
+	return nil
+}
+
+func (o HealthOptions) withDefaults() HealthOptions {
+	if o.Classify == nil {
+		o.Classify = ClassifyFault
+	}
+	for _, n := range []struct {
+		field *int
+		zero  int
+	}{{&o.Failures, 3}, {&o.Successes, 3}} {
+		if *n.field == 0 {
+			*n.field = n.zero
+		}
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		zero  time.Duration
+	}{
+		{&o.Late, 100 * time.Millisecond}, {&o.Slow, 50 * time.Millisecond}, {&o.ProbeTimeout, time.Second},
+		{&o.MinPause, 10 * time.Second}, {&o.MaxPause, max(60*time.Second, o.MinPause)},
+	} {
+		if *d.field == 0 {
+			*d.field = d.zero
+		}
+	}
+	return o
+}
