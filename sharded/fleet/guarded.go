@@ -3,11 +3,11 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
-	"github.com/corralcache/corral/internal/flight"
 	"github.com/corralcache/corral/internal/manykeys"
 )
 
@@ -31,6 +31,9 @@ func (m *member[K, V]) getWatched(ctx context.Context, t tier, key K) (e *corral
 		e, err = m.tiers[t].cache.Get(ctx, key)
 		return err
 	})
+	if e != nil && m.fenced() && m.hides(key, e.LoadedAt) {
+		e = nil
+	}
 	return e, err
 }
 
@@ -51,6 +54,10 @@ func (m *member[K, V]) getValueWatched(ctx context.Context, key K) (value V, lif
 		value, life, ok, err = m.plain.GetValue(ctx, key)
 		return err
 	})
+	if ok && m.fenced() && m.hides(key, time.Time{}) {
+		var none V
+		return none, 0, false, err
+	}
 	return value, life, ok, err
 }
 
@@ -62,6 +69,9 @@ func (m *member[K, V]) getMany(ctx context.Context, t tier, keys []K) (entries [
 		entries, err = m.tiers[t].getMany(ctx, keys)
 		return fits[K](err, len(keys), "entries", len(entries))
 	})
+	if m.fenced() {
+		entries = m.hide(keys, entries)
+	}
 	return entries, err
 }
 
@@ -74,6 +84,9 @@ func fits[K comparable](err error, keys int, what string, n int) error {
 }
 
 func (m *member[K, V]) acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (l corral.Lease[V], err error) {
+	if m.fenced() {
+		r = m.insist([]K{key}, []corral.LeaseRequest[V]{r})[0]
+	}
 	err = m.reading(ctx, key, func() error {
 		l, err = m.leaser.Acquire(ctx, key, r)
 		return err
@@ -84,6 +97,9 @@ func (m *member[K, V]) acquire(ctx context.Context, key K, r corral.LeaseRequest
 func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) (leases []corral.Lease[V], err error) {
 	if err := m.mustLease(); err != nil || len(keys) == 0 {
 		return nil, err
+	}
+	if m.fenced() {
+		requests = m.insist(keys, requests)
 	}
 	err = m.reading(ctx, keys[0], func() error {
 		leases, err = m.acquireThose(ctx, keys, requests)
@@ -118,42 +134,52 @@ func (m *member[K, V]) storing(ctx context.Context, call func() error) error {
 }
 
 // writing makes a call that a user asked for: it is made whether the shard is out or
-// not.
-func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error) error {
+// not, and if it fails its keys are fenced.
+func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, keys ...K) error {
 	if t == nearLayer {
 		return call()
 	}
 	flags := m.vitals.flags.Load()
-	if flags&flagOut != 0 {
-		if flight.Own(ctx) {
-			return ErrUnhealthy
-		}
-		return call()
+	out, user := flags&flagOut != 0, ofUser(ctx)
+	if out && !user {
+		return ErrUnhealthy
+	}
+	turn := uint64(0)
+	if flags&flagFenced != 0 {
+		turn = m.fence.now()
 	}
 	start := m.vitals.begin(flags)
 	err := call()
-	m.vitals.ended(ctx, aWrite, start, m.worst(err))
+	if !out {
+		m.vitals.ended(ctx, aWrite, start, m.worst(err))
+	}
+	switch {
+	case err != nil && user:
+		m.fenceFailed(ctx, keys, err, out)
+	case err == nil && turn > 0 && user:
+		m.unfence(keys, turn)
+	}
 	return err
 }
 
 func (m *member[K, V]) set(ctx context.Context, t tier, key K, e *corral.Entry[V]) error {
-	return m.writing(ctx, t, func() error { return m.tiers[t].cache.Set(ctx, key, e) })
+	return m.writing(ctx, t, func() error { return m.tiers[t].cache.Set(ctx, key, e) }, key)
 }
 
 func (m *member[K, V]) setValue(ctx context.Context, key K, value V, life time.Duration) error {
-	return m.writing(ctx, whole, func() error { return m.plain.SetValue(ctx, key, value, life) })
+	return m.writing(ctx, whole, func() error { return m.plain.SetValue(ctx, key, value, life) }, key)
 }
 
 func (m *member[K, V]) delete(ctx context.Context, t tier, key K) error {
-	return m.writing(ctx, t, func() error { return m.tiers[t].cache.Delete(ctx, key) })
+	return m.writing(ctx, t, func() error { return m.tiers[t].cache.Delete(ctx, key) }, key)
 }
 
 func (m *member[K, V]) setMany(ctx context.Context, t tier, keys []K, entries []*corral.Entry[V]) error {
-	return m.writing(ctx, t, func() error { return m.tiers[t].setMany(ctx, keys, entries) })
+	return m.writing(ctx, t, func() error { return m.tiers[t].setMany(ctx, keys, entries) }, keys...)
 }
 
 func (m *member[K, V]) deleteMany(ctx context.Context, t tier, keys []K) error {
-	return m.writing(ctx, t, func() error { return m.tiers[t].deleteMany(ctx, keys) })
+	return m.writing(ctx, t, func() error { return m.tiers[t].deleteMany(ctx, keys) }, keys...)
 }
 
 func (m *member[K, V]) renew(ctx context.Context, key K, token string) error {
@@ -221,12 +247,21 @@ func (m *member[K, V]) canary(ctx context.Context, key K) error {
 }
 
 // readmit does what has to be done before the shard is read again.
-func (m *member[K, V]) readmit(context.Context) error { return nil }
+func (m *member[K, V]) readmit(ctx context.Context) error { return m.clean(ctx) }
 
-// hold is that of the vitals.
+// fenced reports whether some of what the shard holds is.
+func (m *member[K, V]) fenced() bool { return m.vitals.flags.Load()&flagFenced != 0 }
+
+// hold is that of the vitals. An operator who has a shard asked that cannot be scanned
+// has emptied it.
 func (m *member[K, V]) hold(ctx context.Context, s State) error {
 	return m.vitals.hold(ctx, s, func(ctx context.Context) error {
+		until := m.fence.until()
 		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, m.readmit(ctx) })
+		if lacks := (*AbilityError)(nil); errors.As(err, &lacks) {
+			m.openFence(until)
+			return nil
+		}
 		return err
 	})
 }

@@ -143,6 +143,12 @@ type ShardHealth struct {
 	Failures int           // in a row, reads or writes, whichever has more
 	Outs     uint64        // how often it was put out
 	Latency  time.Duration // mean time of its calls, the latest counting most; zero for a shard in memory
+
+	// Fenced is how many keys are misses until they are deleted there, because a Set or
+	// Delete of them failed. FencedAll says that they were too many, and that everything
+	// is fenced that was loaded before.
+	Fenced    int
+	FencedAll bool
 }
 
 // HealthChange is a change of a shard's state.
@@ -160,6 +166,7 @@ func (f *Fleet[K, V]) Health() []ShardHealth {
 	all := make([]ShardHealth, len(members))
 	for i, m := range members {
 		all[i] = m.vitals.health()
+		all[i].Fenced, all[i].FencedAll = m.fence.size()
 	}
 	return all
 }

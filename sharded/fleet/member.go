@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/manykeys"
@@ -25,6 +26,10 @@ type member[K comparable, V any] struct {
 
 	numbers shardNumbers
 	vitals  vitals
+	fence   fence[K]
+
+	cleaning atomic.Bool  // somebody cleans the fence
+	cleanDue atomic.Int64 // as ward.now; not before
 
 	far, layered bool
 	prompt       bool // as corral.Prompt has it

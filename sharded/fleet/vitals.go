@@ -77,6 +77,7 @@ const (
 	flagNew                 // no call has ended
 	flagTimed               // its calls are timed
 	flagSlow                // these take long
+	flagFenced              // some of what it holds is fenced
 )
 
 // kind is what of a shard's calls counts by itself: a server that only reads, such as

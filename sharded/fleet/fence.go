@@ -1,0 +1,260 @@
+package fleet
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/flight"
+	"github.com/corralcache/corral/internal/manykeys"
+)
+
+// maxFenced is how many keys of a shard are fenced by themselves.
+const maxFenced = 65_536
+
+// fence is the keys of a shard of which a write failed: what is there is what the user
+// wanted to be gone. They are misses until they are deleted, and if they become too many,
+// so is everything that was loaded before.
+type fence[K comparable] struct {
+	mu   sync.Mutex
+	turn uint64       // guarded by mu; of the last write that failed
+	keys map[K]uint64 // guarded by mu; the turn of each
+	all  time.Time    // guarded by mu; what was loaded until then is fenced; zero for nothing
+}
+
+// add fences keys.
+func (f *fence[K]) add(keys []K) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turn++
+	if f.keys == nil {
+		f.keys = map[K]uint64{}
+	}
+	for _, key := range keys {
+		f.keys[key] = f.turn
+	}
+	if len(f.keys) > maxFenced {
+		f.keys, f.all = nil, time.Now()
+	}
+}
+
+// now returns the turn of the last write that failed.
+func (f *fence[K]) now() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.turn
+}
+
+// lift takes keys out that were fenced no later than at turn, and reports whether none is
+// left.
+func (f *fence[K]) lift(keys []K, turn uint64) (empty bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, key := range keys {
+		if at, ok := f.keys[key]; ok && at <= turn {
+			delete(f.keys, key)
+		}
+	}
+	return len(f.keys) == 0 && f.all.IsZero()
+}
+
+// open takes the fence away that is around everything loaded until then.
+func (f *fence[K]) open(until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all.Equal(until) {
+		f.all = time.Time{}
+	}
+}
+
+func (f *fence[K]) has(key K) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.keys[key]
+	return ok
+}
+
+// until returns the instant until which what was loaded is fenced; zero for none.
+func (f *fence[K]) until() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all
+}
+
+// some returns keys that are fenced, and the turn as of which they are.
+func (f *fence[K]) some(n int) (keys []K, turn uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key := range maps.Keys(f.keys) {
+		if keys = append(keys, key); len(keys) == n {
+			break
+		}
+	}
+	return keys, f.turn
+}
+
+func (f *fence[K]) size() (keys int, all bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.keys), !f.all.IsZero()
+}
+
+// fenceFailed fences the keys of a user's write that failed, also one that was given up:
+// it may have come to nothing. A refusal tells what is there.
+func (m *member[K, V]) fenceFailed(ctx context.Context, keys []K, err error, out bool) {
+	var lost []K
+	for _, key := range keys {
+		if e := manykeys.Of(err, key); e != nil && (out || ctx.Err() != nil || m.vitals.classify(e) != NoFault) {
+			lost = append(lost, key)
+		}
+	}
+	if len(lost) > 0 {
+		m.fence.add(lost)
+		m.vitals.setFlag(flagFenced, true) // in this order: see unfence
+	}
+}
+
+// unfence takes the keys of a write out that went well.
+func (m *member[K, V]) unfence(keys []K, turn uint64) {
+	if m.fence.lift(keys, turn) {
+		m.vitals.setFlag(flagFenced, false)
+		if n, all := m.fence.size(); n > 0 || all { // a write failed meanwhile
+			m.vitals.setFlag(flagFenced, true)
+		}
+	}
+}
+
+// hides reports whether what the shard holds of key, loaded at a time, is fenced. If so, it
+// has the fence cleaned.
+func (m *member[K, V]) hides(key K, loaded time.Time) bool {
+	if !m.fence.has(key) {
+		if until := m.fence.until(); until.IsZero() || loaded.After(until) {
+			return false
+		}
+	}
+	m.cleanSoon()
+	return true
+}
+
+// cleanSoon cleans the fence in the background, unless somebody does, or did in vain a
+// moment ago. A shard that is out is cleaned before it is read again.
+func (m *member[K, V]) cleanSoon() {
+	w := m.vitals.ward
+	if w.now() < m.cleanDue.Load() || !m.cleaning.CompareAndSwap(false, true) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
+	w.probes.Go(func() {
+		defer m.cleaning.Store(false)
+		if m.clean(w.life) != nil {
+			m.cleanDue.Store(w.now() + int64(w.opts.MinPause/10))
+		}
+	})
+}
+
+// cleanAtOnce is how many keys are deleted by one call.
+const cleanAtOnce = 512
+
+// clean deletes what is fenced. Of entries that say when they were loaded, a fence
+// around the whole shard needs nothing more; bare values are all deleted.
+func (m *member[K, V]) clean(ctx context.Context) error {
+	for {
+		keys, turn := m.fence.some(cleanAtOnce)
+		if len(keys) == 0 {
+			break
+		}
+		if err := m.wipe(ctx, keys); err != nil {
+			return err
+		}
+		m.unfence(keys, turn)
+	}
+	until := m.fence.until()
+	if until.IsZero() || m.plain == nil {
+		return nil
+	}
+	if err := m.sweep(ctx); err != nil {
+		return err
+	}
+	m.openFence(until)
+	return nil
+}
+
+func (m *member[K, V]) openFence(until time.Time) {
+	m.fence.open(until)
+	m.unfence(nil, 0)
+}
+
+func (m *member[K, V]) wipe(ctx context.Context, keys []K) error {
+	ctx, cancel := context.WithTimeout(ctx, m.vitals.ward.opts.ProbeTimeout)
+	defer cancel()
+	_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, m.tiers[whole].deleteMany(ctx, keys)
+	})
+	return err
+}
+
+// sweep deletes all that the shard holds.
+func (m *member[K, V]) sweep(ctx context.Context) error {
+	if err := m.mustScan(); err != nil {
+		return err
+	}
+	for cursor, first := "", true; first || cursor != ""; first = false {
+		bound, cancel := context.WithTimeout(ctx, m.vitals.ward.opts.ProbeTimeout)
+		p, err := bounded.Do(bound, func(ctx context.Context) (p scanned[K, V], err error) {
+			p.items, p.next, err = m.scanner.ScanPage(ctx, cursor, cleanAtOnce, true)
+			if err == nil && p.next == cursor && cursor != "" {
+				err = errStuck
+			}
+			return p, err
+		})
+		cancel()
+		if err != nil {
+			return err
+		}
+		keys := make([]K, len(p.items))
+		for i, it := range p.items {
+			keys[i] = it.Key
+		}
+		if err := m.wipe(ctx, keys); len(keys) > 0 && err != nil {
+			return err
+		}
+		cursor = p.next
+	}
+	return nil
+}
+
+// hide takes away what is fenced of what was read.
+func (m *member[K, V]) hide(keys []K, entries []*corral.Entry[V]) []*corral.Entry[V] {
+	shown := slices.Clone(entries)
+	for i, e := range entries {
+		if e != nil && i < len(keys) && m.hides(keys[i], e.LoadedAt) {
+			shown[i] = nil
+		}
+	}
+	return shown
+}
+
+// insist makes requests for leases ask for them whatever is fenced under their keys.
+func (m *member[K, V]) insist(keys []K, requests []corral.LeaseRequest[V]) []corral.LeaseRequest[V] {
+	all := !m.fence.until().IsZero()
+	requests = slices.Clone(requests)
+	for i, key := range keys {
+		if i < len(requests) && (all || m.fence.has(key)) {
+			requests[i].Seen, requests[i].Force = nil, true
+			m.cleanSoon()
+		}
+	}
+	return requests
+}
+
+// ofUser reports whether a write is to be fenced if it fails: of what was loaded nobody
+// was told that it is stored.
+func ofUser(ctx context.Context) bool { return !flight.Own(ctx) }
