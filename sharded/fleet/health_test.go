@@ -486,7 +486,10 @@ func TestHealthAShardIsSlow(t *testing.T) {
 			t.Errorf("it is %+v", s)
 		}
 		takes(30 * time.Millisecond)
-		must(t, h.get(0, 40)) // dead band
+		must(t, h.get(0, 40))
+		if s := h.Health()[0]; s.State != fleet.StateDegraded {
+			t.Errorf("with a mean above half the limit it is %+v", s)
+		}
 		takes(time.Millisecond)
 		must(t, h.get(0, 40))
 		h.wantChanges("s00 unknown>healthy out=false", "s00 healthy>degraded out=false", "s00 degraded>healthy out=false")
