@@ -45,7 +45,7 @@ func New[K comparable, V any](client redis.UniversalClient, opts Options[K, V]) 
 			client:  client,
 			text:    stored.Text(opts.Key),
 			write:   write,
-			parse:   parser(opts.ParseKey, opts.Key != nil),
+			parse:   stored.Parser(opts.ParseKey, opts.Key != nil),
 			leaseOf: func(name string) string { return name + ":lease" },
 			fault:   firstError(checkClient(client, "New"), opts.check(), opts.checkBraces()),
 			timer:   newTimer(client, write("clock")),

@@ -46,7 +46,7 @@ func Plain[K comparable, V any](client redis.UniversalClient, opts Options[K, V]
 			client:  client,
 			text:    stored.Text(opts.Key),
 			write:   func(text string) string { return opts.Prefix + text },
-			parse:   parser(opts.ParseKey, opts.Key != nil),
+			parse:   stored.Parser(opts.ParseKey, opts.Key != nil),
 			leaseOf: plainLease,
 			fault:   firstError(checkClient(client, "Plain"), opts.check()),
 			timer:   timer{client: client},

@@ -16,6 +16,7 @@ import (
 	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/manykeys"
 	"github.com/corralcache/corral/internal/pages"
+	"github.com/corralcache/corral/internal/stored"
 )
 
 var (
@@ -122,7 +123,7 @@ func (s *server[K]) keysOf(names []string) ([]K, error) {
 		if !ok {
 			continue
 		}
-		key, err := parsed(text, s.parse)
+		key, err := stored.Parsed(text, s.parse)
 		if panicked := (*corral.PanicError)(nil); errors.As(err, &panicked) {
 			return nil, err
 		}

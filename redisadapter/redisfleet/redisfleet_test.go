@@ -1,0 +1,375 @@
+package redisfleet_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/fleettest"
+	"github.com/corralcache/corral/internal/redistest"
+	"github.com/corralcache/corral/redisadapter/redisfleet"
+	"github.com/corralcache/corral/sharded/fleet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mini returns a server, the wire to it and a client on the wire.
+func mini(t testing.TB) (*miniredis.Miniredis, *redistest.Wire, *redis.Client) {
+	m := redistest.Mini(t)
+	wire := redistest.NewWire(m)
+	return m, wire, redistest.Client(t, wire.Dial)
+}
+
+func pins[K comparable](t testing.TB, client redis.UniversalClient, opts redisfleet.PinOptions[K]) *redisfleet.Pins[K] {
+	t.Helper()
+	p, err := redisfleet.NewPins(client, opts)
+	must(t, err)
+	return p
+}
+
+func epochs(t testing.TB, client redis.UniversalClient) *redisfleet.Epochs {
+	t.Helper()
+	e, err := redisfleet.NewEpochs(client, redisfleet.Options{})
+	must(t, err)
+	return e
+}
+
+func TestPins(t *testing.T) {
+	m, _, client := mini(t)
+	fleettest.Pins(t, fleettest.PinsConfig{
+		New: func(int) fleet.Pins[int] {
+			m.FlushAll()
+			return pins(t, client, redisfleet.PinOptions[int]{})
+		},
+		Racers: 2000,
+	})
+}
+
+// Prefixes and keys that hold what a pattern, or a hash tag, gives a meaning to.
+func TestPinsOfOddNames(t *testing.T) {
+	_, _, client := mini(t)
+	want := map[string]map[string]string{}
+	for _, prefix := range []string{"a", "a*", "a?", "[ab]", `a\`, "a:pin", ""} {
+		want[prefix] = map[string]string{}
+		p := pins(t, client, redisfleet.PinOptions[string]{Prefix: prefix})
+		for _, key := range []string{"", "}", "{", "{}", "*", "\xff\x00", "pin:x"} {
+			want[prefix][key] = prefix + "'s"
+			_, pinned, err := p.GetOrPin(t.Context(), key, prefix+"'s")
+			if must(t, err); !pinned {
+				t.Errorf("%q of %q is pinned before", key, prefix)
+			}
+		}
+	}
+	for prefix, want := range want {
+		got := map[string]string{}
+		for pin, err := range pins(t, client, redisfleet.PinOptions[string]{Prefix: prefix}).All(t.Context()) {
+			must(t, err)
+			got[pin.Key] = pin.Shard
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("the pins of %q are %q, want %q", prefix, got, want)
+		}
+	}
+}
+
+// A pin ends when its Life does, and that is a change; to pin it again to where it is
+// renews it, and is none.
+func TestPinsWithALife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, client := mini(t)
+		p := pins(t, client, redisfleet.PinOptions[int]{Life: time.Minute})
+		version := func() uint64 {
+			v, err := p.Version(t.Context())
+			must(t, err)
+			return v
+		}
+		none := version()
+		_, _, err := p.GetOrPin(t.Context(), 1, "a")
+		must(t, err)
+		made := version()
+		time.Sleep(50 * time.Second)
+		_, ok, err := p.TryPin(t.Context(), 1, "a", "a")
+		if must(t, err); !ok || version() != made || made == none {
+			t.Errorf("to renew the pin is %v; the versions were %d, %d, %d", ok, none, made, version())
+		}
+		time.Sleep(time.Minute - time.Millisecond)
+		if shard, ok, err := p.Get(t.Context(), 1); !ok || err != nil || shard != "a" || version() != made {
+			t.Errorf("before its end the pin is %q, %v, %v, and the version %d after %d", shard, ok, err, version(), made)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if shard, ok, err := p.Get(t.Context(), 1); ok || err != nil || version() == made {
+			t.Errorf("after its end the pin is %q, %v, %v, and the version %d after %d", shard, ok, err, version(), made)
+		}
+		ended := version()
+		if version() != ended {
+			t.Error("the version is another one each time")
+		}
+	})
+}
+
+func TestPinsAfterTheServerLostAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, client := mini(t)
+		p := pins(t, client, redisfleet.PinOptions[int]{})
+		seen := map[uint64]bool{}
+		for range 3 {
+			_, _, err := p.GetOrPin(t.Context(), 1, "a")
+			must(t, err)
+			v, err := p.Version(t.Context())
+			must(t, err)
+			if seen[v] {
+				t.Errorf("%d was the version before", v)
+			}
+			seen[v] = true
+			time.Sleep(time.Second)
+			m.FlushAll()
+		}
+	})
+}
+
+type tenant struct{ Zone, Name string }
+
+func TestPinsOfOtherKeys(t *testing.T) {
+	_, _, client := mini(t)
+	p := pins(t, client, redisfleet.PinOptions[tenant]{
+		Key: func(t tenant) string { return t.Zone + "/" + t.Name },
+		ParseKey: func(text string) (tenant, error) {
+			zone, name, ok := strings.Cut(text, "/")
+			if !ok {
+				return tenant{}, errors.New("no tenant")
+			}
+			return tenant{zone, name}, nil
+		},
+	})
+	_, _, err := p.GetOrPin(t.Context(), tenant{"eu", "x"}, "a")
+	must(t, err)
+	must(t, client.Set(t.Context(), "corral-fleet:{fleet}:pin:nobody", "a", 0).Err())
+	for pin, err := range p.All(t.Context()) {
+		if must(t, err); pin != (fleet.Pin[tenant]{Key: tenant{"eu", "x"}, Shard: "a"}) {
+			t.Errorf("%v is a pin", pin)
+		}
+	}
+}
+
+func TestWhatCannotWork(t *testing.T) {
+	_, _, client := mini(t)
+	var none *redis.Client
+	for want, err := range map[string]error{
+		"NewPins: client":               second(redisfleet.NewPins(none, redisfleet.PinOptions[int]{})),
+		"NewEpochs: client":             second(redisfleet.NewEpochs(nil, redisfleet.Options{})),
+		"NewPins: Prefix":               second(redisfleet.NewPins(client, redisfleet.PinOptions[int]{Prefix: "{"})),
+		"NewEpochs: Prefix":             second(redisfleet.NewEpochs(client, redisfleet.Options{Prefix: strings.Repeat("x", 256)})),
+		"PinOptions.Key":                second(redisfleet.NewPins(client, redisfleet.PinOptions[tenant]{})),
+		"PinOptions.ParseKey":           second(redisfleet.NewPins(client, redisfleet.PinOptions[tenant]{Key: func(tenant) string { return "" }})),
+		"PinOptions.Life":               second(redisfleet.NewPins(client, redisfleet.PinOptions[int]{Life: time.Microsecond})),
+		"Epochs.Publish: next.Revision": second(epochs(t, client).Publish(t.Context(), 0, fleet.Published{})),
+	} {
+		var option *corral.OptionError
+		if !errors.As(err, &option) || option.Field != "redisfleet."+want || option.Bound == "" {
+			t.Errorf("the error is %v, want an OptionError of %s", err, want)
+		}
+	}
+	p := pins(t, client, redisfleet.PinOptions[tenant]{
+		Key:      func(tenant) string { panic("no") },
+		ParseKey: func(string) (tenant, error) { return tenant{}, nil },
+	})
+	var panicked *corral.PanicError
+	if _, _, err := p.Get(t.Context(), tenant{}); !errors.As(err, &panicked) {
+		t.Errorf("the error of a Key that panics is %v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Keys that hold what this package did not write are errors that name them.
+func TestWhatIsCorrupt(t *testing.T) {
+	const of = "corral-fleet:{fleet}:"
+	for name, c := range map[string]struct {
+		key   string
+		value string // empty for a list
+		call  func(ctx context.Context, c *redis.Client) error
+	}{
+		"a pin of another type": {of + "pin:1", "", func(ctx context.Context, c *redis.Client) error {
+			_, _, err := pins(t, c, redisfleet.PinOptions[int]{}).Get(ctx, 1)
+			return err
+		}},
+		"a pin of another type, to change": {of + "pin:1", "", func(ctx context.Context, c *redis.Client) error {
+			_, _, err := pins(t, c, redisfleet.PinOptions[int]{}).GetOrPin(ctx, 1, "a")
+			return err
+		}},
+		"a pin of no shard": {of + "pin:1", "\xff", func(ctx context.Context, c *redis.Client) error {
+			_, _, err := pins(t, c, redisfleet.PinOptions[int]{}).Get(ctx, 1)
+			return err
+		}},
+		"a pin of no shard among all": {of + "pin:1", "\xff", func(ctx context.Context, c *redis.Client) error {
+			for _, err := range pins(t, c, redisfleet.PinOptions[int]{}).All(ctx) {
+				return err
+			}
+			return nil
+		}},
+		"no version": {of + "version", "x", func(ctx context.Context, c *redis.Client) error {
+			_, err := pins(t, c, redisfleet.PinOptions[int]{}).Version(ctx)
+			return err
+		}},
+		"no epochs":        {of + "epochs", "x", load},
+		"other epochs":     {of + "epochs", "", load},
+		"cut off":          {of + "epochs", "1 x\n{", load},
+		"another revision": {of + "epochs", "2 x\n{\"revision\":1}", load},
+		"over other epochs": {of + "epochs", "", func(ctx context.Context, c *redis.Client) error {
+			_, err := epochs(t, c).Publish(ctx, 0, fleet.Published{Revision: 1})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, client := mini(t)
+			if c.value == "" {
+				must(t, client.RPush(t.Context(), c.key, "x").Err())
+			} else {
+				must(t, client.Set(t.Context(), c.key, c.value, 0).Err())
+			}
+			var corrupt *redisfleet.CorruptError
+			if err := c.call(t.Context(), client); !errors.As(err, &corrupt) || corrupt.Key != c.key || corrupt.Err == nil {
+				t.Errorf("the error is %v, want a CorruptError of %s", err, c.key)
+			}
+		})
+	}
+}
+
+func load(ctx context.Context, c *redis.Client) error {
+	e, err := redisfleet.NewEpochs(c, redisfleet.Options{})
+	if err == nil {
+		_, err = e.Load(ctx)
+	}
+	return err
+}
+
+// Of all that publish after the same revision one does; what it published comes back
+// as it was, with the greatest numbers too.
+func TestEpochs(t *testing.T) {
+	_, _, client := mini(t)
+	e := epochs(t, client)
+	if p, err := e.Load(t.Context()); err != nil || !reflect.DeepEqual(p, fleet.Published{}) {
+		t.Errorf("before anything was published there is %+v, %v", p, err)
+	}
+	previous := fleet.Topology{Epoch: 1 << 63, Shards: []fleet.Shard{{ID: "a", Weight: 3, Addr: "x:1"}}}
+	const last = 1<<64 - 2
+	for revision, round := uint64(0), 0; round < 3; round++ {
+		next := fleet.Published{Revision: last - 2 + uint64(round), Phase: fleet.PhaseSwitch, Topology: previous, Previous: &previous}
+		var published atomic.Int32
+		var all sync.WaitGroup
+		for range 500 {
+			all.Go(func() { // all the same: as fleets do that go on with a change
+				ok, err := e.Publish(t.Context(), revision, next)
+				must(t, err)
+				if ok {
+					published.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		got, err := e.Load(t.Context())
+		if must(t, err); published.Load() != 1 || !reflect.DeepEqual(got, next) {
+			t.Errorf("%d published, want 1; there is %+v, want %+v", published.Load(), got, next)
+		}
+		revision = next.Revision
+	}
+	text, err := client.Get(t.Context(), "corral-fleet:{fleet}:epochs").Result()
+	must(t, err)
+	_, body, _ := strings.Cut(text, "\n")
+	if life := client.TTL(t.Context(), "corral-fleet:{fleet}:epochs").Val(); !json.Valid([]byte(body)) || life != -1 {
+		t.Errorf("what is stored is %q, for %v; want JSON, for good", text, life)
+	}
+}
+
+// A call returns when its context ends, whatever the server does.
+func TestCallsReturnWithTheirContext(t *testing.T) {
+	for name, call := range map[string]func(ctx context.Context, c *redis.Client) error{
+		"Epochs.Load": load,
+		"Epochs.Publish": func(ctx context.Context, c *redis.Client) error {
+			_, err := epochs(t, c).Publish(ctx, 0, fleet.Published{Revision: 1})
+			return err
+		},
+		"Pins.Get": func(ctx context.Context, c *redis.Client) error {
+			_, _, err := pins(t, c, redisfleet.PinOptions[int]{}).Get(ctx, 1)
+			return err
+		},
+		"Pins.GetOrPin": func(ctx context.Context, c *redis.Client) error {
+			_, _, err := pins(t, c, redisfleet.PinOptions[int]{}).GetOrPin(ctx, 1, "a")
+			return err
+		},
+		"Pins.Version": func(ctx context.Context, c *redis.Client) error {
+			_, err := pins(t, c, redisfleet.PinOptions[int]{}).Version(ctx)
+			return err
+		},
+		"Pins.All": func(ctx context.Context, c *redis.Client) error {
+			for _, err := range pins(t, c, redisfleet.PinOptions[int]{}).All(ctx) {
+				return err
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, wire, client := mini(t)
+				wire.Swallow(true)
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				start := time.Now()
+				err := call(ctx, client)
+				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 100*time.Millisecond {
+					t.Errorf("after %v the error is %v, want the deadline's after 100ms", took, err)
+				}
+				time.Sleep(time.Minute) // what was left behind
+			})
+		})
+	}
+}
+
+// A fleet whose pins and topology are on a Redis: what one process does another knows.
+func TestAFleetOfTwoProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, wire, client := mini(t)
+		process := func(client *redis.Client) *fleet.Fleet[string, string] {
+			f, err := fleet.New(t.Context(), fleet.Topology{Epoch: 1, Shards: []fleet.Shard{{ID: "a"}, {ID: "b"}}}, inMemory,
+				fleet.Options[string]{MaxLife: time.Minute, Epochs: epochs(t, client), Pins: pins(t, client, redisfleet.PinOptions[string]{})})
+			must(t, err)
+			return f
+		}
+		one, other := process(client), process(redistest.Client(t, wire.Dial))
+		_, err := one.Apply(t.Context(), fleet.Topology{Epoch: 2, Shards: []fleet.Shard{{ID: "a"}, {ID: "c"}}})
+		must(t, err)
+		_, _, err = pins(t, client, redisfleet.PinOptions[string]{}).GetOrPin(t.Context(), "k", "c")
+		must(t, err)
+		time.Sleep(3 * time.Second)
+		for range 2 { // the first one has the pins looked after
+			_, err = other.Get(t.Context(), "k")
+			must(t, err)
+			synctest.Wait()
+		}
+		if now, _ := other.Topology(); now.Epoch != 2 || other.Owner("k").ID != "c" {
+			t.Errorf("the other process has epoch %d, and the pin at %q", now.Epoch, other.Owner("k").ID)
+		}
+		must(t, one.Close(context.Background()))
+		must(t, other.Close(context.Background()))
+	})
+}
