@@ -420,3 +420,18 @@ func (c stalling) Delete(ctx context.Context, key string) error {
 	_ = c.call(ctx)
 	return c.faulty.Cache.Delete(ctx, key)
 }
+
+func (c *watchedProcess) GetMany(ctx context.Context, keys []string) ([]*corral.Entry[string], error) {
+	c.call("get")
+	return c.Process.GetMany(ctx, keys)
+}
+
+func (c *watchedProcess) DeleteMany(ctx context.Context, keys []string) error {
+	c.call("delete")
+	return c.Process.DeleteMany(ctx, keys)
+}
+
+func (c *watchedProcess) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) ([]corral.ScanItem[string, string], string, error) {
+	c.call("scan")
+	return c.Process.ScanPage(ctx, cursor, count, keysOnly)
+}

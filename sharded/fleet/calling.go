@@ -14,11 +14,12 @@ type Op uint8
 const (
 	OpBroadcast Op = iota
 	OpScan
+	OpMigrate
 )
 
 // String returns the name of the call, as a metric would have it.
 func (o Op) String() string {
-	if names := [...]string{"broadcast", "scan"}; int(o) < len(names) {
+	if names := [...]string{"broadcast", "scan", "migrate"}; int(o) < len(names) {
 		return names[o]
 	}
 	return "unknown"
@@ -75,7 +76,7 @@ type End struct {
 	Unknown int // IDs that a lenient Policy named and no shard has
 
 	// Of a Scan:
-	Items      int            // that the loop saw
+	Items      int            // that the loop saw; of a Migrate, that were copied
 	Duplicates int            // that Unique took away
 	Waits      int            // how often a shard had to wait for the loop
 	PageSizes  map[string]int // of the last page, by shard

@@ -55,16 +55,26 @@ func (c calls[K, V]) Delete(ctx context.Context, key K) error {
 }
 
 func (c calls[K, V]) write(ctx context.Context, key K, op func(m *member[K, V]) error) error {
-	return c.fleet.writing(ctx, func(p *placement[K, V]) error {
+	return c.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := c.fleet.site(ctx, p, key)
 		if err != nil {
 			return err
 		}
-		return s.write(
+		err = s.write(
 			op,
 			func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) },
 			func() error { return c.fleet.copies.detach(ctx, key) },
 		)
+		if len(before) > 0 {
+			err = errors.Join(err, c.clearEarlier(ctx, before, p, []K{key}))
+		}
+		return err
+	})
+}
+
+func (c calls[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V], now *placement[K, V], keys []K) error {
+	return c.fleet.clearEarlier(ctx, before, now, keys, func(m *member[K, V], keys []K) error {
+		return m.deleteMany(ctx, c.tier, keys)
 	})
 }
 
@@ -108,14 +118,18 @@ func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 }
 
 func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op func(ctx context.Context, m *member[K, V], p part[K]) error) error {
-	return c.fleet.writing(ctx, func(pl *placement[K, V]) error {
-		return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
+	return c.fleet.writing(ctx, func(pl *placement[K, V], before []*placement[K, V]) error {
+		err := each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
 			return s.writeMany(p.keys,
 				func(m *member[K, V]) error { return op(ctx, m, p) },
 				func(m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },
 				func() error { return c.fleet.copies.detach(ctx, p.keys...) },
 			)
 		})
+		if gone := c.clearEarlier(ctx, before, pl, keys); gone != nil {
+			err = manykeys.Join(keys, err, gone)
+		}
+		return err
 	})
 }
 
@@ -137,12 +151,16 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 	if s.at.far || s.other.far {
 		return read()
 	}
-	return f.copies.make(key, read, func(e *corral.Entry[V]) error {
+	e, err := f.copies.make(key, read, func(e *corral.Entry[V]) error {
 		if err := s.at.set(ctx, whole, key, e); err != nil {
 			f.copyError(ctx, s.at, err)
 		}
 		return nil
 	})
+	if e == nil && err == nil { // a migration may have brought it over after the first look
+		return s.at.get(ctx, whole, key)
+	}
+	return e, err
 }
 
 // copyError tells that nothing can be copied from a shard, or to it. Of one that is

@@ -342,6 +342,8 @@ func (f *Fleet[K, V]) goOnLater(p Published) {
 	case p.Phase == PhasePrepare && !p.Aborted:
 		p.Aborted = true
 		f.wake.after(3*grace, func() { f.goOn(p, PhaseSettled) })
+	case p.Phase == PhaseClose && p.Early: // who migrates ends it, unless it has died
+		f.wake.after(f.opts.MaxLife+grace, func() { f.goOn(p, PhaseSettled) })
 	case p.Phase == PhaseClose:
 		f.wake.after(grace, func() { f.goOn(p, PhaseSettled) })
 	case p.Phase == PhaseSwitch && f.epoch != nil:

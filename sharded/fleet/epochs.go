@@ -34,6 +34,9 @@ type Published struct {
 	// Previous is, while it changes, the one before.
 	Previous *Topology `json:"previous,omitempty"`
 
+	// Early says that a migration closes the change before its time, and ends it.
+	Early bool `json:"early,omitempty"`
+
 	// Aborted says that Previous is to hold again.
 	Aborted bool `json:"aborted,omitempty"`
 }
@@ -47,7 +50,7 @@ func (p Published) next(phase Phase) Published {
 		if p.Aborted {
 			p.Topology = *p.Previous
 		}
-		p.Previous, p.Aborted = nil, false
+		p.Previous, p.Aborted, p.Early = nil, false, false
 	}
 	return p
 }

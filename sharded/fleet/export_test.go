@@ -86,3 +86,14 @@ func (s *Sizer) Learn(took time.Duration) (size int, oscillates bool) {
 
 // Size is that of the next page.
 func (s *Sizer) Size() int { return s.s.size }
+
+// Pace says how many batches of a migration there may be at a time, and with what pause
+// before each, after some that took so long.
+func Pace(workers int, latency time.Duration, took ...time.Duration) (limit float64, pause time.Duration) {
+	p := newPace(workers, latency, 0)
+	for _, t := range took {
+		p.busy++
+		p.leave(t, 0)
+	}
+	return p.limit, p.pause
+}

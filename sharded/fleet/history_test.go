@@ -230,7 +230,7 @@ func TestReshard_NothingDeletedComesBack(t *testing.T) {
 }
 
 // happened is how much there was for a test to see.
-type happened struct{ changes, writes, found int }
+type happened struct{ changes, writes, found, copied, ended int }
 
 func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 	const maxLife = 30 * time.Second
@@ -299,7 +299,7 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 			}
 		})
 	}
-	changes := 0
+	changes, copied, ended := 0, 0, 0
 	all.Go(func() {
 		sets := [][]string{{"a", "b"}, {"a", "b", "c"}, {"b", "c"}, {"a"}, {"c", "d"}}
 		for epoch := uint64(2); ends.Err() == nil; epoch++ {
@@ -309,9 +309,20 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 				continue
 			}
 			changes++
-			if d.n(3) == 0 {
+			switch d.n(4) {
+			case 0:
 				time.Sleep(time.Duration(d.n(10_000)) * time.Millisecond)
 				_ = c.Abort(t.Context())
+			case 1, 2: // by several, some of whom die
+				for range 1 + d.n(2) {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(d.n(120))*time.Second)
+					r, _ := fleet.Migrate(ctx, fleets[d.n(len(fleets))], fleet.MigrateOptions[string, string]{Workers: 2, Batch: 2})
+					cancel()
+					if copied += r.Copied; r.Ended {
+						ended++
+						break
+					}
+				}
 			}
 		}
 	})
@@ -339,5 +350,7 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 	happened.changes += changes
 	happened.writes += h.writes
 	happened.found += found
+	happened.copied += copied
+	happened.ended += ended
 	time.Sleep(3 * time.Minute) // calls that were left behind
 }

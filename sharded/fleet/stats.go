@@ -8,6 +8,7 @@ import (
 // Stats is what a [Fleet] has counted since [New], of the calls over all shards.
 type Stats struct {
 	Broadcasts, Scans Ends
+	Migrations        Ends
 	Unknown           uint64 // IDs that a lenient Policy named and no shard has
 	Waits             uint64 // how often a shard had to wait for the loop of a Scan
 	HookPanics        uint64 // hooks that panicked or ended their goroutine
@@ -31,6 +32,7 @@ func (f *Fleet[K, V]) Stats() Stats {
 	s := Stats{
 		Broadcasts: n.ends[OpBroadcast].snapshot(),
 		Scans:      n.ends[OpScan].snapshot(),
+		Migrations: n.ends[OpMigrate].snapshot(),
 		Unknown:    n.unknown.Load(),
 		Waits:      n.waits.Load(),
 		HookPanics: n.hookPanics.Load(),
@@ -44,7 +46,7 @@ func (f *Fleet[K, V]) Stats() Stats {
 
 // numbers are the live Stats of a fleet.
 type numbers struct {
-	ends                       [OpScan + 1]ends
+	ends                       [OpMigrate + 1]ends
 	unknown, waits, hookPanics atomic.Uint64
 }
 

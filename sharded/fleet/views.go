@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -180,16 +181,20 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 	if most := b.fleet.opts.MaxLife; most > 0 {
 		life = min(life, most)
 	}
-	return b.fleet.writing(ctx, func(p *placement[K, V]) error {
+	return b.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := b.fleet.site(ctx, p, key)
 		if err != nil {
 			return err
 		}
-		return s.write(
+		err = s.write(
 			func(m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
 			func(m *member[K, V]) error { return m.delete(ctx, whole, key) },
 			func() error { return b.fleet.copies.detach(ctx, key) },
 		)
+		if len(before) > 0 {
+			err = errors.Join(err, calls[K, V]{b.fleet, whole}.clearEarlier(ctx, before, p, []K{key}))
+		}
+		return err
 	})
 }
 
