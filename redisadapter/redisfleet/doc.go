@@ -1,6 +1,7 @@
 // Package redisfleet keeps on a Redis what the processes of a fleet
 // ([github.com/corralcache/corral/sharded/fleet]) have to agree on: which keys are
-// pinned ([Pins]), and which topology is in force ([Epochs]).
+// pinned ([Pins]), which topology is in force ([Epochs]), and how far a migration has
+// come ([Checkpoints]).
 //
 // The client may be any of go-redis's. All keys of one Prefix share a hash tag, so that
 // on a Cluster they are on one node. None of this is cached data: use a server that

@@ -14,7 +14,7 @@ import (
 	"github.com/corralcache/corral/sharded/fleet"
 )
 
-// Options of [NewEpochs].
+// Options of [NewEpochs] and [NewCheckpoints].
 type Options struct {
 	// Prefix sets one fleet apart from others on the server. It may hold no brace, and
 	// at most 255 bytes; empty is "fleet".

@@ -164,3 +164,31 @@ func ExamplePins_Version() {
 	fmt.Println(before != after, err)
 	// Output: true <nil>
 }
+
+// With these a migration that has died goes on in another process.
+func ExampleNewCheckpoints() {
+	client, closeAll := connect()
+	defer closeAll()
+	checkpoints, err := redisfleet.NewCheckpoints(client, redisfleet.Options{Prefix: "users"})
+	opts := fleet.MigrateOptions[string, string]{Checkpoints: checkpoints}
+	fmt.Println(opts.Checkpoints != nil, err)
+	// Output: true <nil>
+}
+
+func ExampleCheckpoints_Load() {
+	client, closeAll := connect()
+	defer closeAll()
+	checkpoints, _ := redisfleet.NewCheckpoints(client, redisfleet.Options{})
+	at, err := checkpoints.Load(context.Background())
+	fmt.Println(at.From == "", err)
+	// Output: true <nil>
+}
+
+// The zero Checkpoint forgets a migration that nobody will go on with.
+func ExampleCheckpoints_Save() {
+	client, closeAll := connect()
+	defer closeAll()
+	checkpoints, _ := redisfleet.NewCheckpoints(client, redisfleet.Options{})
+	fmt.Println(checkpoints.Save(context.Background(), fleet.Checkpoint{}))
+	// Output: <nil>
+}

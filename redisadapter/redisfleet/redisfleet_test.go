@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/fleettest"
 	"github.com/corralcache/corral/internal/redistest"
+	"github.com/corralcache/corral/redisadapter"
 	"github.com/corralcache/corral/redisadapter/redisfleet"
 	"github.com/corralcache/corral/sharded/fleet"
 )
@@ -171,12 +173,103 @@ func TestPinsOfOtherKeys(t *testing.T) {
 	}
 }
 
+func checkpoints(t testing.TB, client redis.UniversalClient) *redisfleet.Checkpoints {
+	t.Helper()
+	c, err := redisfleet.NewCheckpoints(client, redisfleet.Options{})
+	must(t, err)
+	return c
+}
+
+func TestCheckpoints(t *testing.T) {
+	_, _, client := mini(t)
+	c := checkpoints(t, client)
+	for _, want := range []fleet.Checkpoint{
+		{},
+		{From: "a", To: "b", Cursors: map[string]string{"s\x00": "10.0.0.1:6379/17"}, Shards: map[string]fleet.ShardReport{"s\x00": {Copied: 1, Bytes: 1 << 62, Done: true}}},
+		{From: "b", To: "c"},
+		{},
+	} {
+		must(t, c.Save(t.Context(), want))
+		got, err := c.Load(t.Context())
+		if must(t, err); !reflect.DeepEqual(got, want) {
+			t.Errorf("what comes back is %+v, want %+v", got, want)
+		}
+	}
+	if keys := client.Keys(t.Context(), "*").Val(); len(keys) != 0 {
+		t.Errorf("%q are left", keys)
+	}
+}
+
+// A migration that is over leaves no checkpoint, and one that was cut off goes on from
+// it in another process, over shards of which nothing is left in memory.
+func TestAMigrationGoesOnInAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers := map[string]*redistest.Wire{}
+		for _, id := range []string{"a", "b", "c"} {
+			servers[id] = redistest.NewWire(redistest.Mini(t))
+		}
+		_, wire, _ := mini(t)
+		topology := func(epoch uint64, ids ...string) (to fleet.Topology) {
+			to.Epoch = epoch
+			for _, id := range ids {
+				to.Shards = append(to.Shards, fleet.Shard{ID: id})
+			}
+			return to
+		}
+		process := func() (*fleet.Fleet[string, string], fleet.MigrateOptions[string, string]) {
+			client := redistest.Client(t, wire.Dial)
+			clients := map[string]*redis.Client{}
+			for id, wire := range servers {
+				clients[id] = redistest.Client(t, wire.Dial)
+			}
+			f, err := fleet.New(t.Context(), topology(1, "a", "b"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+				return redisadapter.New(clients[s.ID], redisadapter.Options[string, string]{Prefix: "p"}), nil
+			}, fleet.Options[string]{MaxLife: time.Hour, Epochs: epochs(t, client)})
+			must(t, err)
+			t.Cleanup(func() { must(t, f.Close(context.Background())) })
+			return f, fleet.MigrateOptions[string, string]{Checkpoints: checkpoints(t, client), Batch: 16, Workers: 1}
+		}
+		f, opts := process()
+		const n = 1500
+		for i := range n {
+			e := &corral.Entry[string]{Value: "value", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Hour}
+			must(t, f.Set(t.Context(), fmt.Sprint("key:", i), e))
+		}
+		_, err := f.Apply(t.Context(), topology(2, "a", "b", "c"))
+		must(t, err)
+		opts.BytesPerSecond = 2000 // for what takes 1.2 s
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		before, err := fleet.Migrate(ctx, f, opts)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || before.Ended {
+			t.Fatalf("cut off, the report is %+v, %v", before, err)
+		}
+		time.Sleep(3 * time.Second)
+		g, opts := process()
+		report, err := fleet.Migrate(t.Context(), g, opts)
+		must(t, err)
+		if !report.Ended || report.Copied == 0 || report.Failed+report.Mismatched != 0 {
+			t.Errorf("the report is %+v, and before it was cut off %+v", report, before)
+		}
+		for i := range n {
+			if e, err := g.Get(t.Context(), fmt.Sprint("key:", i)); err != nil || e == nil || e.Value != "value" {
+				t.Fatalf("key %d is %v, %v", i, e, err)
+			}
+		}
+		at, err := opts.Checkpoints.Load(t.Context())
+		if must(t, err); at.From != "" {
+			t.Errorf("there is still a checkpoint: %+v", at)
+		}
+	})
+}
+
 func TestWhatCannotWork(t *testing.T) {
 	_, _, client := mini(t)
 	var none *redis.Client
 	for want, err := range map[string]error{
 		"NewPins: client":               second(redisfleet.NewPins(none, redisfleet.PinOptions[int]{})),
 		"NewEpochs: client":             second(redisfleet.NewEpochs(nil, redisfleet.Options{})),
+		"NewCheckpoints: client":        second(redisfleet.NewCheckpoints(nil, redisfleet.Options{})),
 		"NewPins: Prefix":               second(redisfleet.NewPins(client, redisfleet.PinOptions[int]{Prefix: "{"})),
 		"NewEpochs: Prefix":             second(redisfleet.NewEpochs(client, redisfleet.Options{Prefix: strings.Repeat("x", 256)})),
 		"PinOptions.Key":                second(redisfleet.NewPins(client, redisfleet.PinOptions[tenant]{})),
@@ -229,6 +322,14 @@ func TestWhatIsCorrupt(t *testing.T) {
 		}},
 		"no version": {of + "version", "x", func(ctx context.Context, c *redis.Client) error {
 			_, err := pins(t, c, redisfleet.PinOptions[int]{}).Version(ctx)
+			return err
+		}},
+		"no checkpoint": {of + "checkpoint", "{", func(ctx context.Context, c *redis.Client) error {
+			_, err := checkpoints(t, c).Load(ctx)
+			return err
+		}},
+		"another checkpoint": {of + "checkpoint", "", func(ctx context.Context, c *redis.Client) error {
+			_, err := checkpoints(t, c).Load(ctx)
 			return err
 		}},
 		"no epochs":        {of + "epochs", "x", load},
@@ -308,6 +409,13 @@ func TestCallsReturnWithTheirContext(t *testing.T) {
 		"Epochs.Publish": func(ctx context.Context, c *redis.Client) error {
 			_, err := epochs(t, c).Publish(ctx, 0, fleet.Published{Revision: 1})
 			return err
+		},
+		"Checkpoints.Load": func(ctx context.Context, c *redis.Client) error {
+			_, err := checkpoints(t, c).Load(ctx)
+			return err
+		},
+		"Checkpoints.Save": func(ctx context.Context, c *redis.Client) error {
+			return checkpoints(t, c).Save(ctx, fleet.Checkpoint{From: "a", To: "b"})
 		},
 		"Pins.Get": func(ctx context.Context, c *redis.Client) error {
 			_, _, err := pins(t, c, redisfleet.PinOptions[int]{}).Get(ctx, 1)

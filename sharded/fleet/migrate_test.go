@@ -161,7 +161,8 @@ func TestMigrate_GoesOnAfterACrash(t *testing.T) {
 	t.Logf("ended before each of %d calls", calls)
 }
 
-func crashAfter(t *testing.T, n int) (calls int) {
+func crashAfter(t *testing.T, n int) int {
+	var calls atomic.Int64
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		f := s.process(two, s.together())
@@ -172,7 +173,7 @@ func crashAfter(t *testing.T, n int) (calls int) {
 		ctx, crash := context.WithCancelCause(t.Context())
 		defer crash(nil)
 		s.during(func(string, string) {
-			if calls++; calls == n {
+			if calls.Add(1) == int64(n) {
 				crash(errCrash)
 			}
 		})
@@ -180,7 +181,7 @@ func crashAfter(t *testing.T, n int) (calls int) {
 		opts := migrate{Checkpoints: checkpoints, Workers: 1, Batch: 20}
 		report, err := fleet.Migrate(ctx, f, opts)
 		s.during(func(string, string) {})
-		if calls >= n && !report.Ended {
+		if calls.Load() >= int64(n) && !report.Ended {
 			if !errors.Is(err, errCrash) {
 				t.Fatalf("ended before call %d, the error is %v", n, err)
 			}
@@ -201,7 +202,7 @@ func crashAfter(t *testing.T, n int) (calls int) {
 			t.Errorf("ended before call %d, there is still a checkpoint: %+v", n, c)
 		}
 	})
-	return calls
+	return int(calls.Load())
 }
 
 var errCrash = errors.New("crash")

@@ -44,10 +44,11 @@ func (g *migration[K, V]) run(ctx context.Context) error {
 	switch {
 	case g.p.phase != PhaseSwitch && !closing:
 		return ErrNotChanging
-	case g.p.phase == PhaseSwitch:
-		if err := g.begin(ctx); err != nil {
-			return err
-		}
+	}
+	if err := g.begin(ctx); err != nil {
+		return err
+	}
+	if !closing {
 		if err := g.copyAll(ctx); err != nil {
 			return err
 		}
