@@ -5,8 +5,7 @@
 //
 // The client may be any of go-redis's. All keys of one Prefix share a hash tag, so that
 // on a Cluster they are on one node. None of this is cached data: use a server that
-// evicts nothing and does not forget, which need not be one of the fleet's shards. What
-// becomes of a fleet whose Epochs were lost, docs/fleet.md says.
+// evicts nothing and does not forget, which need not be one of the fleet's shards.
 //
 // Scripts change everything, with EVALSHA, and EVAL where the server does not know them
 // yet. A call returns soon after its context ended; what it had sent may still be done.
