@@ -170,7 +170,7 @@ func ExampleNewCheckpoints() {
 	client, closeAll := connect()
 	defer closeAll()
 	checkpoints, err := redisfleet.NewCheckpoints(client, redisfleet.Options{Prefix: "users"})
-	opts := fleet.MigrateOptions[string, string]{Checkpoints: checkpoints}
+	opts := fleet.MigrateOptions{Checkpoints: checkpoints}
 	fmt.Println(opts.Checkpoints != nil, err)
 	// Output: true <nil>
 }

@@ -216,7 +216,7 @@ func TestAMigrationGoesOnInAnotherProcess(t *testing.T) {
 			}
 			return to
 		}
-		process := func() (*fleet.Fleet[string, string], fleet.MigrateOptions[string, string]) {
+		process := func() (*fleet.Fleet[string, string], fleet.MigrateOptions) {
 			client := redistest.Client(t, wire.Dial)
 			clients := map[string]*redis.Client{}
 			for id, wire := range servers {
@@ -227,7 +227,7 @@ func TestAMigrationGoesOnInAnotherProcess(t *testing.T) {
 			}, fleet.Options[string]{MaxLife: time.Hour, Epochs: epochs(t, client)})
 			must(t, err)
 			t.Cleanup(func() { must(t, f.Close(context.Background())) })
-			return f, fleet.MigrateOptions[string, string]{Checkpoints: checkpoints(t, client), Batch: 16, Workers: 1}
+			return f, fleet.MigrateOptions{Checkpoints: checkpoints(t, client), Batch: 16, Workers: 1}
 		}
 		f, opts := process()
 		const n = 1500

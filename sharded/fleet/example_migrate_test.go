@@ -30,7 +30,7 @@ func ExampleMigrate() {
 	if err != nil {
 		panic(err)
 	}
-	report, err := fleet.Migrate(ctx, f, fleet.MigrateOptions[string, string]{
+	report, err := fleet.Migrate(ctx, f, fleet.MigrateOptions{
 		Checkpoints: &fleet.MemoryCheckpoints{}, // from redisfleet, where another process may have to go on
 		Workers:     8,
 	})

@@ -316,7 +316,7 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 			case 1, 2: // by several, some of whom die
 				for range 1 + d.n(2) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(d.n(120))*time.Second)
-					r, _ := fleet.Migrate(ctx, fleets[d.n(len(fleets))], fleet.MigrateOptions[string, string]{Workers: 2, Batch: 2})
+					r, _ := fleet.Migrate(ctx, fleets[d.n(len(fleets))], fleet.MigrateOptions{Workers: 2, Batch: 2})
 					cancel()
 					if copied += r.Copied; r.Ended {
 						ended++

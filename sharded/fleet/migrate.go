@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
 )
 
@@ -17,7 +16,7 @@ import (
 var ErrNotChanging = errors.New("fleet: no change of the topology to migrate for")
 
 // MigrateOptions are those of [Migrate]. The zero value is ready to use.
-type MigrateOptions[K comparable, V any] struct {
+type MigrateOptions struct {
 	// Checkpoints is where the migration notes how far it has come, after each page of
 	// a shard, and from where it goes on. Nil begins anew each time, which does again
 	// what was done but changes nothing.
@@ -37,13 +36,13 @@ type MigrateOptions[K comparable, V any] struct {
 	// BytesPerSecond bounds what is copied, by Size. Zero is no bound.
 	BytesPerSecond int64
 
-	// Size returns how large a value is. Nil counts what is text or bytes, and BytesPerSecond
+	// Size returns how large a value of the fleet's V is. Nil counts what is text or bytes, and BytesPerSecond
 	// needs one for values of another type.
-	Size func(key K, e *corral.Entry[V]) int
+	Size func(value any) int
 
 	// Equal reports whether a value that was copied is the one that it was copied
 	// from. Nil is reflect.DeepEqual.
-	Equal func(a, b V) bool
+	Equal func(a, b any) bool
 
 	// KeepWindow has the change go on until Options.MaxLife is over, as without a
 	// migration, so that it can be aborted.
@@ -62,7 +61,8 @@ const (
 	defaultPace    = 50 * time.Millisecond
 )
 
-func (o MigrateOptions[K, V]) complete() (MigrateOptions[K, V], error) {
+// complete returns o with its defaults, for values of V.
+func complete[V any](o MigrateOptions) (MigrateOptions, error) {
 	switch {
 	case o.Workers < 0 || o.Workers > maxWorkers:
 		return o, option("MigrateOptions.Workers", o.Workers, fmt.Sprintf("must be 0 (%d) to %d", defaultWorkers, maxWorkers))
@@ -85,10 +85,10 @@ func (o MigrateOptions[K, V]) complete() (MigrateOptions[K, V], error) {
 		o.Latency = defaultPace
 	}
 	if o.Size == nil {
-		o.Size = func(_ K, e *corral.Entry[V]) int { return lengthOf(e.Value) }
+		o.Size = lengthOf
 	}
 	if o.Equal == nil {
-		o.Equal = func(a, b V) bool { return reflect.DeepEqual(a, b) }
+		o.Equal = reflect.DeepEqual
 	}
 	if isNil(o.Checkpoints) {
 		o.Checkpoints = &MemoryCheckpoints{}
@@ -183,8 +183,8 @@ func (r *ShardReport) add(o ShardReport) {
 // [*ShardErrors] for shards that failed, of which what is left is copied as it is asked
 // for. In all these cases the Report says what was done, and another Migrate, also of
 // another process, goes on from the checkpoint. Each step can be repeated.
-func Migrate[K comparable, V any](ctx context.Context, f *Fleet[K, V], opts MigrateOptions[K, V]) (Report, error) {
-	opts, err := opts.complete()
+func Migrate[K comparable, V any](ctx context.Context, f *Fleet[K, V], opts MigrateOptions) (Report, error) {
+	opts, err := complete[V](opts)
 	if err != nil {
 		return Report{}, err
 	}

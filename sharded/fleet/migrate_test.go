@@ -18,7 +18,7 @@ import (
 )
 
 type (
-	migrate    = fleet.MigrateOptions[string, string]
+	migrate    = fleet.MigrateOptions
 	fleetOfAll = fleet.Fleet[string, string]
 )
 
@@ -228,7 +228,7 @@ func TestMigrate_WhatCannotBe(t *testing.T) {
 				t.Errorf("the error of %s is %v", field, err)
 			}
 		}
-		_, err := fleet.Migrate(t.Context(), (*fleet.Fleet[string, int])(nil), fleet.MigrateOptions[string, int]{BytesPerSecond: 1})
+		_, err := fleet.Migrate(t.Context(), (*fleet.Fleet[string, int])(nil), fleet.MigrateOptions{BytesPerSecond: 1})
 		wantOption(t, err, "MigrateOptions.Size", "nil")
 		change, err := f.Apply(t.Context(), three)
 		must(t, err)
@@ -371,7 +371,7 @@ func TestMigrate_BytesAndProgress(t *testing.T) {
 		told := 0
 		report, err := fleet.Migrate(t.Context(), f, migrate{
 			Batch: 10, BytesPerSecond: 1000, KeepWindow: true,
-			Size: func(string, *corral.Entry[string]) int { return 10 },
+			Size: func(any) int { return 10 },
 			Progress: func(r fleet.Report) {
 				if told++; !last.IsZero() && time.Since(last) < time.Second {
 					t.Errorf("there was progress %v ago", time.Since(last))

@@ -13,7 +13,7 @@ import (
 // copying is the copy of a batch of keys from one shard to another.
 type copying[K comparable, V any] struct {
 	fleet    *Fleet[K, V]
-	opts     *MigrateOptions[K, V]
+	opts     *MigrateOptions
 	from, to *member[K, V]
 	keys     []K
 	sum      ShardReport
@@ -178,7 +178,7 @@ func (c *copying[K, V]) verify(ctx context.Context, keys []K, as []*corral.Entry
 
 func (c *copying[K, V]) count(key K, e *corral.Entry[V]) {
 	c.sum.Copied++
-	c.sum.Bytes += int64(max(0, c.opts.Size(key, e)))
+	c.sum.Bytes += int64(max(0, c.opts.Size(e.Value)))
 }
 
 // retire deletes keys at the old shard that still have these entries, and that nobody

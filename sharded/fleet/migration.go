@@ -15,7 +15,7 @@ import (
 // migration is one Migrate.
 type migration[K comparable, V any] struct {
 	fleet *Fleet[K, V]
-	opts  MigrateOptions[K, V]
+	opts  MigrateOptions
 	pace  *pace
 	start time.Time
 	p     *placement[K, V] // that is in force all the while
