@@ -17,7 +17,6 @@ type placement[K comparable, V any] struct {
 	other  *layout[K, V] // by which they may be as well; nil if PhaseSettled
 	all    *layout[K, V] // of the shards of both, for what is asked of every shard; routes nothing
 
-	revision uint64        // of what was published, if there are Epochs
 	begin    time.Time     // when it was put into force here
 	replaced chan struct{} // closed when it no longer is
 	waits    waits[K]

@@ -45,9 +45,9 @@ func flights() []*measure.Case {
 		}
 		switch k.rival {
 		case xsync:
-			c.Targets = []measure.Target{{Row: ownGroup, Rival: xsync, At1: 1, At2: 1}, {Row: ownGroup, At1: 1, At2: 1}}
+			c.Targets = []measure.Target{{Row: ownGroup, Rival: xsync, At1: 1, At2: 1, Why: whyDo}, {Row: ownGroup, At1: 1, At2: 1}}
 		case xsyncChan:
-			c.Targets = []measure.Target{{Row: ownGroup, Rival: xsyncChan, At1: 0.85, At2: 0.6}, {Row: ownGroup, At1: 3, At2: 3}}
+			c.Targets = []measure.Target{{Row: ownGroup, Rival: xsyncChan, At1: 0.85, At2: 0.6, Why: whyDo}, {Row: ownGroup, At1: 3, At2: 3}}
 		}
 		out = append(out, c)
 		for _, goroutines := range []int{64, 1024} {

@@ -27,7 +27,7 @@ func hits() []*measure.Case {
 				{Row: own},
 				{Row: ownMethod, At1: 1, At2: 1},
 				{Row: ownPlain, Rival: raw, At1: 3, At2: 3, Why: whyPlain, Floor: contender.FloorPlain},
-				{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
+				{Row: ownMemory, Rival: "otter", At1: 1, At2: 1, Why: whyMemory},
 				{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},
 				{Row: ownLayers, Rival: own, At1: 1.1, At2: 1.1},
 			},
@@ -70,7 +70,7 @@ var zipfTargets = []measure.Target{
 	{Row: own, Rival: correct, At1: 1, At2: 1, Why: whyHand},
 	{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5, Why: whyHand},
 	{Row: ownStruct, Rival: raw, At1: 1, At2: 1, Why: whyStruct, Floor: contender.FloorStruct},
-	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1},
+	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1, Why: whyMemory},
 	{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},
 }
 
