@@ -108,9 +108,11 @@ func newBound(client *redis.Client, left time.Duration) *bound {
 var hooksSurvive = sync.OnceValue(keepsHooks)
 
 func keepsHooks() bool {
-	client := redis.NewClient(&redis.Options{MaxRetries: -1, Dialer: func(context.Context, string, string) (net.Conn, error) {
-		return nil, net.ErrClosed
-	}})
+	client := redis.NewClient(&redis.Options{
+		Addr:       "127.0.0.1:6379", // never dialled; such versions resolve the default, a name
+		MaxRetries: -1,
+		Dialer:     func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed },
+	})
 	defer func() { _ = client.Close() }()
 	ended, end := context.WithCancel(context.Background())
 	end()

@@ -154,6 +154,10 @@ func TestAPromptReadLeavesAConvoy(t *testing.T) {
 		_, wire, client := mini(t)
 		hook := &stuck{}
 		client.AddHook(hook)
+		hang := int64(0) // where reads are not on their callers' goroutines, the leader leaves too
+		if redisadapter.KeepsHooks() {
+			hang = 1
+		}
 		l, err := corral.New(users(client), corral.Options{TTL: time.Hour, CacheTimeout: limit})
 		must(t, err)
 		defer func() { must(t, l.Close(context.Background())) }()
@@ -181,9 +185,10 @@ func TestAPromptReadLeavesAConvoy(t *testing.T) {
 				t.Errorf("a call took %v", took)
 			}
 		})
-		if left.Load() != callers-5 || hung.Load() != 1 {
-			t.Errorf("%d of a convoy left in time and %d hung, want %d and its leader", left.Load(), hung.Load(), callers-5)
+		if left.Load() != callers-4-hang || hung.Load() != hang {
+			t.Errorf("%d of a convoy left in time and %d hung, want %d and %d", left.Load(), hung.Load(), callers-4-hang, hang)
 		}
+		time.Sleep(2 * time.Hour) // for the leader's call, if that was left behind
 	})
 }
 
