@@ -24,6 +24,52 @@ type fence[K comparable] struct {
 	turn uint64       // guarded by mu; of the last write that failed
 	keys map[K]uint64 // guarded by mu; the turn of each
 	all  time.Time    // guarded by mu; what was loaded until then is fenced; zero for nothing
+
+	writes map[K]int     // guarded by mu; those under way, which decide over their keys
+	wipes  int           // guarded by mu; deletes of keys under way
+	wiping chan struct{} // guarded by mu; closed when these are over; nil for none
+}
+
+// enter waits until no key is being deleted, and keeps those of a write from it until
+// leave. It returns the turn of the last write that failed.
+func (f *fence[K]) enter(ctx context.Context, keys []K) (turn uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for wiping := f.wiping; wiping != nil && ctx.Err() == nil; wiping = f.wiping {
+		f.mu.Unlock()
+		select {
+		case <-wiping:
+		case <-ctx.Done():
+		}
+		f.mu.Lock()
+	}
+	if f.writes == nil {
+		f.writes = map[K]int{}
+	}
+	for _, key := range keys {
+		f.writes[key]++
+	}
+	return f.turn
+}
+
+func (f *fence[K]) leave(keys []K) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, key := range keys {
+		if f.writes[key]--; f.writes[key] <= 0 {
+			delete(f.writes, key)
+		}
+	}
+}
+
+// wiped says that the deletes of what some returned are over.
+func (f *fence[K]) wiped() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.wipes--; f.wipes == 0 {
+		close(f.wiping)
+		f.wiping = nil
+	}
 }
 
 // add fences keys.
@@ -40,13 +86,6 @@ func (f *fence[K]) add(keys []K) {
 	if len(f.keys) > maxFenced {
 		f.keys, f.all = nil, time.Now()
 	}
-}
-
-// now returns the turn of the last write that failed.
-func (f *fence[K]) now() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.turn
 }
 
 // lift takes keys out that were fenced no later than at turn, and reports whether none is
@@ -85,13 +124,22 @@ func (f *fence[K]) until() time.Time {
 	return f.all
 }
 
-// some returns keys that are fenced, and the turn as of which they are.
+// some returns keys that are fenced and nobody writes, for who deletes them and then
+// says wiped, and the turn as of which they are.
 func (f *fence[K]) some(n int) (keys []K, turn uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key := range maps.Keys(f.keys) {
+		if f.writes[key] > 0 {
+			continue
+		}
 		if keys = append(keys, key); len(keys) == n {
 			break
+		}
+	}
+	if len(keys) > 0 {
+		if f.wipes++; f.wipes == 1 {
+			f.wiping = make(chan struct{})
 		}
 	}
 	return keys, f.turn
@@ -171,10 +219,13 @@ func (m *member[K, V]) clean(ctx context.Context) error {
 		if len(keys) == 0 {
 			break
 		}
-		if err := m.wipe(ctx, keys); err != nil {
+		err := m.wipe(ctx, keys)
+		if err == nil {
+			m.unfence(keys, turn)
+		}
+		if m.fence.wiped(); err != nil {
 			return err
 		}
-		m.unfence(keys, turn)
 	}
 	until := m.fence.until()
 	if until.IsZero() || m.plain == nil {

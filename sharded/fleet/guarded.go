@@ -144,9 +144,10 @@ func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, k
 	if out && !user {
 		return ErrUnhealthy
 	}
-	turn := uint64(0)
+	turn, tried := uint64(0), ctx.Err() == nil
 	if flags&flagFenced != 0 {
-		turn = m.fence.now()
+		turn = m.fence.enter(ctx, keys)
+		defer m.fence.leave(keys)
 	}
 	start := m.vitals.begin(flags)
 	err := call()
@@ -154,7 +155,7 @@ func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, k
 		m.vitals.ended(ctx, aWrite, start, m.worst(err))
 	}
 	switch {
-	case err != nil && user:
+	case err != nil && user && tried:
 		m.fenceFailed(ctx, keys, err, out)
 	case err == nil && turn > 0 && user:
 		m.unfence(keys, turn)
