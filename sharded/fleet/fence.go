@@ -219,13 +219,10 @@ func (m *member[K, V]) clean(ctx context.Context) error {
 		if len(keys) == 0 {
 			break
 		}
-		err := m.wipe(ctx, keys)
-		if err == nil {
-			m.unfence(keys, turn)
-		}
-		if m.fence.wiped(); err != nil {
+		if err := m.wipe(ctx, keys, m.fence.wiped); err != nil {
 			return err
 		}
+		m.unfence(keys, turn)
 	}
 	until := m.fence.until()
 	if until.IsZero() || m.plain == nil {
@@ -243,12 +240,14 @@ func (m *member[K, V]) openFence(until time.Time) {
 	m.unfence(nil, 0)
 }
 
-func (m *member[K, V]) wipe(ctx context.Context, keys []K) error {
+// wipe deletes keys, and calls then when nothing of that is under way any more, also if
+// that is long after it gave up.
+func (m *member[K, V]) wipe(ctx context.Context, keys []K, then func()) error {
 	ctx, cancel := context.WithTimeout(ctx, m.vitals.ward.opts.ProbeTimeout)
 	defer cancel()
-	_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err := bounded.DoThen(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, m.tiers[whole].deleteMany(ctx, keys)
-	})
+	}, then)
 	return err
 }
 
@@ -274,7 +273,7 @@ func (m *member[K, V]) sweep(ctx context.Context) error {
 		for i, it := range p.items {
 			keys[i] = it.Key
 		}
-		if err := m.wipe(ctx, keys); len(keys) > 0 && err != nil {
+		if err := m.wipe(ctx, keys, func() {}); len(keys) > 0 && err != nil {
 			return err
 		}
 		cursor = p.next

@@ -36,7 +36,7 @@ func TestFenceLeavesWhatIsWritten(t *testing.T) {
 				slow = false
 				return nil
 			}
-			time.Sleep(time.Second)
+			time.Sleep(10 * time.Second) // longer than it waits for that
 			return nil
 		})
 		if e, err := f.Get(t.Context(), "key"); err != nil || e != nil { // has the fence cleaned
