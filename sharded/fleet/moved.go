@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -205,4 +206,31 @@ type batch[K comparable] struct {
 
 func (b *batch[K]) add(key K, token string, at int) {
 	b.keys, b.tokens, b.at = append(b.keys, key), append(b.tokens, token), append(b.at, at)
+}
+
+// waits are the keys that somebody loads at their old shard, as far as this process
+// has asked.
+type waits[K comparable] struct {
+	mu   sync.Mutex
+	keys map[K]struct{} // guarded by mu
+}
+
+func (w *waits[K]) note(key K, waits bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !waits {
+		delete(w.keys, key)
+		return
+	}
+	if w.keys == nil {
+		w.keys = map[K]struct{}{}
+	}
+	w.keys[key] = struct{}{}
+}
+
+func (w *waits[K]) has(key K) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.keys[key]
+	return ok
 }

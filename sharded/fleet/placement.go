@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/corralcache/corral/internal/manykeys"
@@ -20,33 +19,6 @@ type placement[K comparable, V any] struct {
 	begin    time.Time     // when it was put into force here
 	replaced chan struct{} // closed when it no longer is
 	waits    waits[K]
-}
-
-// waits are the keys that somebody loads at their old shard, as far as this process
-// has asked.
-type waits[K comparable] struct {
-	mu   sync.Mutex
-	keys map[K]struct{} // guarded by mu
-}
-
-func (w *waits[K]) note(key K, waits bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !waits {
-		delete(w.keys, key)
-		return
-	}
-	if w.keys == nil {
-		w.keys = map[K]struct{}{}
-	}
-	w.keys[key] = struct{}{}
-}
-
-func (w *waits[K]) has(key K) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, ok := w.keys[key]
-	return ok
 }
 
 // Phase is how far a change of the topology has come. In each, a call that deletes
