@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,8 +223,25 @@ func (c *counted) settle(t *testing.T) {
 		if strings.Contains(keys, ":lease") || strings.Contains(keys, "corral{") {
 			return errors.New("a lease is to be released yet")
 		}
+		if loaderAtWork() {
+			return errors.New("a flight that is written can be joined yet")
+		}
 		return c.wire.quiet()
 	}))
+}
+
+// loaderAtWork reports whether a goroutine other than the one that listens runs in
+// a Loader.
+func loaderAtWork() bool {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	_, others, _ := strings.Cut(string(stacks), "\n\n")
+	for stack := range strings.SplitSeq(others, "\n\n") {
+		if strings.Contains(stack, "corral.(*Loader[") && !strings.Contains(stack, ").listen.") {
+			return true
+		}
+	}
+	return false
 }
 
 // look reads the cache, which holds nothing.
