@@ -26,7 +26,16 @@ func init() {
 		Miss:      handMisses(fetchCorrect[*Value]),
 		Service:   handService(fetchCorrect[string]),
 	})
+	register(Contender{
+		Name: HandBounded, Module: xsyncModule,
+		Miss:      handMisses(fetchBounded[*Value]),
+		Unweighed: true,
+	})
 }
+
+// HandBounded is the hand-written wrapper that keeps one more of Corral's promises:
+// whoever waits is let go when the load takes too long.
+const HandBounded = "by hand, made correct, LoadTimeout"
 
 // byHand is Ristretto with flights around the load.
 type byHand[V any] struct {
@@ -71,8 +80,50 @@ func fetchCorrect[V any](ctx context.Context, b *byHand[V], key string, load loa
 	if v, ok := b.cache.Get(key); ok {
 		return v, nil
 	}
+	fn := b.flight(ctx, key, load)
+	if ctx.Done() == nil {
+		v, err, _ := b.flights.Do(key, fn)
+		return valueOf[V](v, err)
+	}
+	select {
+	case r := <-b.flights.DoChan(key, fn):
+		return valueOf[V](r.Val, r.Err)
+	case <-ctx.Done():
+		var none V
+		return none, context.Cause(ctx)
+	}
+}
+
+// fetchBounded is fetchCorrect with a bound for the load, also for one that ignores
+// its context and for callers that cannot leave.
+func fetchBounded[V any](ctx context.Context, b *byHand[V], key string, load loadFunc[V]) (V, error) {
+	if v, ok := b.cache.Get(key); ok {
+		return v, nil
+	}
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
 	var none V
-	fn := func() (any, error) {
+	select {
+	case r := <-b.flights.DoChan(key, b.flight(bound, key, load)):
+		return valueOf[V](r.Val, r.Err)
+	case <-bound.Done():
+		return none, bound.Err()
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+func valueOf[V any](v any, err error) (V, error) {
+	if err != nil {
+		var none V
+		return none, err
+	}
+	return v.(V), nil
+}
+
+// flight is what a flight of key does.
+func (b *byHand[V]) flight(ctx context.Context, key string, load loadFunc[V]) func() (any, error) {
+	return func() (any, error) {
 		if v, ok := b.cache.Get(key); ok {
 			return v, nil
 		}
@@ -82,22 +133,6 @@ func fetchCorrect[V any](ctx context.Context, b *byHand[V], key string, load loa
 			b.cache.Wait()
 		}
 		return v, err
-	}
-	if ctx.Done() == nil {
-		v, err, _ := b.flights.Do(key, fn)
-		if err != nil {
-			return none, err
-		}
-		return v.(V), nil
-	}
-	select {
-	case r := <-b.flights.DoChan(key, fn):
-		if r.Err != nil {
-			return none, r.Err
-		}
-		return r.Val.(V), nil
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
 	}
 }
 

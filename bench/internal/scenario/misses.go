@@ -29,7 +29,7 @@ func misses() []*measure.Case {
 			}
 		}),
 		Targets: []measure.Target{
-			{Row: own, Rival: correct, At1: 1.1, At2: 1.1, Why: whyMiss, Floor: contender.FloorMiss},
+			{Row: own, Rival: correct, At1: 1.1, At2: 1.1, Why: whyMiss, Floor: contender.HandBounded},
 			{Row: own, Rival: "otter", At1: 1, At2: 1, Why: whyMiss, Floor: contender.FloorMiss},
 			{Row: own, Rival: "sturdyc", At1: 1, At2: 1, Why: whyMiss, Floor: contender.FloorMiss},
 		},

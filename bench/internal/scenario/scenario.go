@@ -65,7 +65,8 @@ const (
 	whyDo     = "At the line: both are one allocation and two locks; at 1 CPU the ratio is .65 to 1.4 from round to round."
 	whyMiss   = "The load has a goroutine of its own, so that a caller can leave, LoadTimeout, Close and Goexit hold, and the value is stored " +
 		"if everybody left; it has a context with a deadline; and what was stored is looked for twice. By hand, with callers " +
-		"that cannot leave, the load is on the caller's goroutine, as it is with otter and sturdyc. On this machine by hand " +
+		"that cannot leave, the load is on the caller's goroutine, as it is with otter and sturdyc, and a load that hangs keeps " +
+		"all of them for ever. The row with LoadTimeout is the same wrapper with only that mended. On this machine by hand " +
 		"takes one of two speeds, since it hands over to Ristretto's goroutine at each miss."
 	whyLone = "Beside the GET a call has a flight (1 µs), an envelope to check (0.4 µs) and the clock: some 2 µs of a round " +
 		"trip of 25 to 65 µs."
