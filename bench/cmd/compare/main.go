@@ -55,7 +55,7 @@ func parse() (f flags, err error) {
 	flag.BoolVar(&f.write, "write", false, "write docs/benchmarks.md and its charts")
 	flag.BoolVar(&f.list, "list", false, "print the scenarios and stop")
 	flag.IntVar(&f.count, "count", 0, "`rounds` of each row; 0 is 3 with -short, else 8")
-	flag.DurationVar(&f.length, "length", 0, "of a row in a round; 0 is 20 ms with -short, else 100 ms")
+	flag.DurationVar(&f.length, "length", 0, "of a row in a round; 0 is 15 ms with -short, else 100 ms")
 	flag.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the timed rounds to `file`")
 	match := flag.String("scenario", "", "only those that match this `regexp`, as -list prints them")
 	cpus := flag.String("cpu", "1,2", "`numbers` of CPUs to measure at")
@@ -74,7 +74,7 @@ func parse() (f flags, err error) {
 		f.count = choose(f.short, 3, 8)
 	}
 	if f.length == 0 {
-		f.length = choose(f.short, 20*time.Millisecond, 100*time.Millisecond)
+		f.length = choose(f.short, 15*time.Millisecond, 100*time.Millisecond)
 	}
 	return f, nil
 }
@@ -248,7 +248,7 @@ func (b *bench) weigh() error {
 }
 
 func (b *bench) stampede() error {
-	set := economy.Settings{Length: choose(b.short, time.Second, 3*time.Second)}
+	set := economy.Settings{Length: choose(b.short, 800*time.Millisecond, 3*time.Second)}
 	for _, s := range economy.Scenarios() {
 		if !b.scenario.MatchString(stampedeName(s)) {
 			continue

@@ -94,6 +94,9 @@ func (s Scenario) answer(q question) (Outcome, error) {
 	if open == nil {
 		return Outcome{}, fmt.Errorf("%q takes no part", q.Contender)
 	}
+	if s.spread { // the shortest in which all can be filled, and loaded once more
+		s.ttl = max(2*time.Second, min(s.ttl, q.Length))
+	}
 	r := run{Scenario: s, source: newSource(s.took), length: q.Length}
 	opts := contender.ServiceOptions{
 		Load: r.source.load, TTL: s.ttl, Capacity: max(1000, s.keys), Spread: s.spread, Addr: q.Addr,
