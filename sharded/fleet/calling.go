@@ -96,6 +96,7 @@ func ask[K comparable, V, R any](ctx context.Context, c *panel[K, V], m *member[
 		e.Items = items(r)
 	}
 	m.numbers.add(e, err != nil && ctx.Err() == nil)
+	m.vitals.endedOfAll(bound, e.Took, m.worst(err))
 	tell(ctx, c.fleet, c.fleet.opts.Hooks.ShardCall, e)
 	return r, e.Took, err
 }

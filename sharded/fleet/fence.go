@@ -88,6 +88,26 @@ func (f *fence[K]) add(keys []K) {
 	}
 }
 
+// addAll fences everything that was loaded until now.
+func (f *fence[K]) addAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turn++
+	f.all = time.Now()
+}
+
+// covers reports whether what was loaded at a time is fenced. What is kept no longer than
+// most is gone some time: over says that nothing is fenced any more.
+func (f *fence[K]) covers(key K, loaded time.Time, most time.Duration) (covered, over bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if most > 0 && !f.all.IsZero() && time.Since(f.all) >= most {
+		f.all, over = time.Time{}, len(f.keys) == 0
+	}
+	_, covered = f.keys[key]
+	return covered || !f.all.IsZero() && !loaded.After(f.all), over
+}
+
 // lift takes keys out that were fenced no later than at turn, and reports whether none is
 // left.
 func (f *fence[K]) lift(keys []K, turn uint64) (empty bool) {
@@ -166,6 +186,12 @@ func (m *member[K, V]) fenceFailed(ctx context.Context, keys []K, err error, out
 	}
 }
 
+// fenceAll fences everything that was loaded until now.
+func (m *member[K, V]) fenceAll() {
+	m.fence.addAll()
+	m.vitals.setFlag(flagFenced, true) // in this order: see unfence
+}
+
 // unfence takes the keys of a write out that went well.
 func (m *member[K, V]) unfence(keys []K, turn uint64) {
 	if m.fence.lift(keys, turn) {
@@ -179,13 +205,14 @@ func (m *member[K, V]) unfence(keys []K, turn uint64) {
 // hides reports whether what the shard holds of key, loaded at a time, is fenced. If so, it
 // has the fence cleaned.
 func (m *member[K, V]) hides(key K, loaded time.Time) bool {
-	if !m.fence.has(key) {
-		if until := m.fence.until(); until.IsZero() || loaded.After(until) {
-			return false
-		}
+	covered, over := m.fence.covers(key, loaded, m.vitals.ward.maxLife)
+	switch {
+	case over:
+		m.unfence(nil, 0)
+	case covered:
+		m.cleanSoon()
 	}
-	m.cleanSoon()
-	return true
+	return covered
 }
 
 // cleanSoon cleans the fence in the background, unless somebody does, or did in vain a
@@ -281,6 +308,17 @@ func (m *member[K, V]) sweep(ctx context.Context) error {
 	return nil
 }
 
+// shown takes away what is fenced of what a scan found. Of a key alone nobody knows when
+// its entry was loaded.
+func (m *member[K, V]) shown(items []corral.ScanItem[K, V]) []corral.ScanItem[K, V] {
+	return slices.DeleteFunc(slices.Clone(items), func(it corral.ScanItem[K, V]) bool {
+		if it.Entry == nil {
+			return m.fence.has(it.Key)
+		}
+		return m.hides(it.Key, it.Entry.LoadedAt)
+	})
+}
+
 // hide takes away what is fenced of what was read.
 func (m *member[K, V]) hide(keys []K, entries []*corral.Entry[V]) []*corral.Entry[V] {
 	shown := slices.Clone(entries)
@@ -290,19 +328,6 @@ func (m *member[K, V]) hide(keys []K, entries []*corral.Entry[V]) []*corral.Entr
 		}
 	}
 	return shown
-}
-
-// insist makes requests for leases ask for them whatever is fenced under their keys.
-func (m *member[K, V]) insist(keys []K, requests []corral.LeaseRequest[V]) []corral.LeaseRequest[V] {
-	all := !m.fence.until().IsZero()
-	requests = slices.Clone(requests)
-	for i, key := range keys {
-		if i < len(requests) && (all || m.fence.has(key)) {
-			requests[i].Seen, requests[i].Force = nil, true
-			m.cleanSoon()
-		}
-	}
-	return requests
 }
 
 // ofUser reports whether a write is to be fenced if it fails: of what was loaded nobody

@@ -75,6 +75,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 		ended:   make(chan struct{}),
 	}
 	f.ward = newWard(opts.Health, func(ctx context.Context, e HealthChange) { tell(ctx, f, opts.Hooks.HealthChange, e) }, f.vitals)
+	f.ward.maxLife = opts.MaxLife
 	f.calls, f.leasing, f.scanning = calls[K, V]{f, whole}, leasing[K, V]{f}, scanning[K, V]{f}
 	var err error
 	if f.hasher, err = newHasher(opts.KeyBytes, opts.Secret); err != nil {

@@ -16,14 +16,27 @@ import (
 
 // get is Get of the shard, or of a layer of it.
 func (m *member[K, V]) get(ctx context.Context, t tier, key K) (*corral.Entry[V], error) {
-	if m.vitals.flags.Load() == 0 || t == nearLayer {
+	if m.vitals.flags.Load() == 0 {
 		e, err := m.tiers[t].cache.Get(ctx, key)
 		if err != nil && t != nearLayer {
 			m.vitals.ended(ctx, aRead, time.Time{}, err)
 		}
 		return e, err
 	}
+	if t == nearLayer {
+		return m.getNear(ctx, key)
+	}
 	return m.getWatched(ctx, t, key)
+}
+
+// getNear hides what was copied from a shard that had come back old, before anybody
+// knew.
+func (m *member[K, V]) getNear(ctx context.Context, key K) (*corral.Entry[V], error) {
+	e, err := m.tiers[nearLayer].cache.Get(ctx, key)
+	if e != nil && m.fenced() && m.hides(key, e.LoadedAt) {
+		e = nil
+	}
+	return e, err
 }
 
 func (m *member[K, V]) getWatched(ctx context.Context, t tier, key K) (e *corral.Entry[V], err error) {
@@ -34,6 +47,7 @@ func (m *member[K, V]) getWatched(ctx context.Context, t tier, key K) (e *corral
 	if e != nil && m.fenced() && m.hides(key, e.LoadedAt) {
 		e = nil
 	}
+	m.vitals.found(ctx, err, e != nil)
 	return e, err
 }
 
@@ -56,14 +70,21 @@ func (m *member[K, V]) getValueWatched(ctx context.Context, key K) (value V, lif
 	})
 	if ok && m.fenced() && m.hides(key, time.Time{}) {
 		var none V
-		return none, 0, false, err
+		value, life, ok = none, 0, false
 	}
+	m.vitals.found(ctx, err, ok)
 	return value, life, ok, err
 }
 
 func (m *member[K, V]) getMany(ctx context.Context, t tier, keys []K) (entries []*corral.Entry[V], err error) {
-	if t == nearLayer || len(keys) == 0 {
+	if len(keys) == 0 {
 		return m.tiers[t].getMany(ctx, keys)
+	}
+	if t == nearLayer {
+		if entries, err = m.tiers[t].getMany(ctx, keys); m.fenced() {
+			entries = m.hide(keys, entries)
+		}
+		return entries, err
 	}
 	err = m.reading(ctx, keys[0], func() error {
 		entries, err = m.tiers[t].getMany(ctx, keys)
@@ -72,6 +93,7 @@ func (m *member[K, V]) getMany(ctx context.Context, t tier, keys []K) (entries [
 	if m.fenced() {
 		entries = m.hide(keys, entries)
 	}
+	foundMany(ctx, &m.vitals, err, entries)
 	return entries, err
 }
 
@@ -84,13 +106,19 @@ func fits[K comparable](err error, keys int, what string, n int) error {
 }
 
 func (m *member[K, V]) acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (l corral.Lease[V], err error) {
-	if m.fenced() {
-		r = m.insist([]K{key}, []corral.LeaseRequest[V]{r})[0]
+	for try := range hiddenTries {
+		if m.fenced() {
+			r = m.insist([]K{key}, []corral.LeaseRequest[V]{r})[0]
+		}
+		err = m.reading(ctx, key, func() error {
+			l, err = m.leaser.Acquire(ctx, key, r)
+			return err
+		})
+		if !m.fenced() || !m.hidesLease(key, l, err) {
+			break
+		}
+		r.Seen, r.Force = l.Entry, try == hiddenTries-2
 	}
-	err = m.reading(ctx, key, func() error {
-		l, err = m.leaser.Acquire(ctx, key, r)
-		return err
-	})
 	return l, err
 }
 
@@ -98,13 +126,28 @@ func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []cor
 	if err := m.mustLease(); err != nil || len(keys) == 0 {
 		return nil, err
 	}
-	if m.fenced() {
-		requests = m.insist(keys, requests)
+	ask := func(keys []K, requests []corral.LeaseRequest[V]) (leases []corral.Lease[V], err error) {
+		if m.fenced() {
+			requests = m.insist(keys, requests)
+		}
+		err = m.reading(ctx, keys[0], func() error {
+			leases, err = m.acquireThose(ctx, keys, requests)
+			return fits[K](err, len(keys), "leases", len(leases))
+		})
+		return leases, err
 	}
-	err = m.reading(ctx, keys[0], func() error {
-		leases, err = m.acquireThose(ctx, keys, requests)
-		return fits[K](err, len(keys), "leases", len(leases))
-	})
+	leases, err = ask(keys, requests)
+	for try := range hiddenTries - 1 {
+		if !m.fenced() || !manykeys.Partial[K](err) {
+			break
+		}
+		leases, err = m.acquireHidden(keys, requests, leases, err, func(keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
+			for i := range requests {
+				requests[i].Force = try == hiddenTries-2
+			}
+			return ask(keys, requests)
+		})
+	}
 	return leases, err
 }
 
@@ -116,6 +159,11 @@ func (m *member[K, V]) reading(ctx context.Context, key K, call func() error) er
 	}
 	start := m.vitals.begin(flags)
 	err := call()
+	if !start.IsZero() && manykeys.Partial[K](err) {
+		if lost := m.recognize(ctx, start); lost != nil {
+			err = lost
+		}
+	}
 	m.vitals.ended(ctx, aRead, start, m.worst(err))
 	return err
 }
@@ -247,8 +295,14 @@ func (m *member[K, V]) canary(ctx context.Context, key K) error {
 	return err
 }
 
-// readmit does what has to be done before the shard is read again.
-func (m *member[K, V]) readmit(ctx context.Context) error { return m.clean(ctx) }
+// readmit does what has to be done before the shard is read again: what it holds may be
+// of another incarnation, and what is fenced is deleted.
+func (m *member[K, V]) readmit(ctx context.Context) error {
+	if err := m.identify(ctx); err != nil {
+		return err
+	}
+	return m.clean(ctx)
+}
 
 // fenced reports whether some of what the shard holds is.
 func (m *member[K, V]) fenced() bool { return m.vitals.flags.Load()&flagFenced != 0 }
@@ -257,8 +311,14 @@ func (m *member[K, V]) fenced() bool { return m.vitals.flags.Load()&flagFenced !
 // has emptied it.
 func (m *member[K, V]) hold(ctx context.Context, s State) error {
 	return m.vitals.hold(ctx, s, func(ctx context.Context) error {
-		until := m.fence.until()
-		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, m.readmit(ctx) })
+		var until time.Time
+		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+			err := m.identify(ctx)
+			if until = m.fence.until(); err == nil {
+				err = m.clean(ctx)
+			}
+			return struct{}{}, err
+		})
 		if lacks := (*AbilityError)(nil); errors.As(err, &lacks) {
 			m.openFence(until)
 			return nil

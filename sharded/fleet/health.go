@@ -28,11 +28,16 @@ const (
 	// StateUnhealthy is when calls fail. The shard is out, unless too many others are:
 	// see [ShardHealth].Out.
 	StateUnhealthy
+
+	// StateWarming is when a far shard is asked again after it was out, or has come
+	// back as another incarnation, and has less of what is asked for than before. It
+	// is healthy when its hit rate is half of what it was, or after MaxPause.
+	StateWarming
 )
 
 // String returns the name of the state, as a metric would have it.
 func (s State) String() string {
-	if names := [...]string{"unknown", "healthy", "degraded", "unhealthy"}; int(s) < len(names) {
+	if names := [...]string{"unknown", "healthy", "degraded", "unhealthy", "warming"}; int(s) < len(names) {
 		return names[s]
 	}
 	return "no state"
@@ -49,8 +54,8 @@ type HealthOptions struct {
 	// out.
 	Off bool
 
-	// Failures is how many reads, or how many writes, have to fail in a row until the
-	// shard is out. Zero is 3. A hard fault is enough by itself.
+	// Failures is how many reads, how many writes, or how many calls over all shards
+	// have to fail in a row until the shard is out. Zero is 3. A hard fault is enough by itself.
 	Failures int
 
 	// Classify says what an error of a shard says of that. A call that its context's
@@ -83,6 +88,17 @@ type HealthOptions struct {
 	// within MaxPause of its return. Each is shortened by up to a fifth, at random.
 	// Zero is 10 s, and 60 s for MaxPause.
 	MinPause, MaxPause time.Duration
+
+	// Recheck is how often a shard that can tell which incarnation it is
+	// ([corral.Incarnate]) is asked, in the background, while it is read. After a pause
+	// of twice that, and after a failure, the next read waits for the answer. So it is
+	// for about how long a store that came back old, without a failure, may serve what
+	// was deleted. Zero is 1 s.
+	Recheck time.Duration
+
+	// KeepOld serves what a shard holds, whichever incarnation it is: for stores that
+	// lose no write when they restart or fail over.
+	KeepOld bool
 }
 
 // Fault is what the error of a call says of the shard.
@@ -140,23 +156,36 @@ type ShardHealth struct {
 	Held bool
 
 	Err      error         // its last failure; nil for none
-	Failures int           // in a row, reads or writes, whichever has more
+	Failures int           // in a row, of reads, writes or calls over all shards, whichever has most
 	Outs     uint64        // how often it was put out
 	Latency  time.Duration // mean time of its calls, the latest counting most; zero for a shard in memory
 
+	// HitRate is how many reads of a far shard hit, of 1, the latest counting most.
+	HitRate float64
+
+	// Incarnation is which one the shard is ([corral.Incarnate]); empty if it cannot
+	// tell, or nobody has asked yet. IncarnationErr is why it could not be asked.
+	// Incarnations is how many others it was before, in this process's time; of many,
+	// the last 16.
+	Incarnation    string
+	IncarnationErr error
+	Incarnations   uint64
+
 	// Fenced is how many keys are misses until they are deleted there, because a Set or
-	// Delete of them failed. FencedAll says that they were too many, and that everything
-	// is fenced that was loaded before.
+	// Delete of them failed. FencedAll says that they were too many, or that the shard
+	// came back as another incarnation, and that everything is fenced that was loaded
+	// before; in the end it is, after Options.MaxLife, all gone.
 	Fenced    int
 	FencedAll bool
 }
 
-// HealthChange is a change of a shard's state.
+// HealthChange is a change of a shard's state, or of its incarnation: then From and To
+// may be the same.
 type HealthChange struct {
 	Shard    Shard
 	From, To State
 	Out      bool  // after it
-	Err      error // the failure that was the reason; nil if there was none
+	Err      error // the reason; nil if calls went well
 }
 
 // Health returns how the shards are, in order of their IDs; while the topology
@@ -210,7 +239,7 @@ func (o HealthOptions) check() error {
 		name  string
 		value time.Duration
 	}{
-		{"Late", o.Late}, {"Slow", o.Slow}, {"ProbeTimeout", o.ProbeTimeout}, {"MinPause", o.MinPause}, {"MaxPause", o.MaxPause},
+		{"Late", o.Late}, {"Slow", o.Slow}, {"Recheck", o.Recheck}, {"ProbeTimeout", o.ProbeTimeout}, {"MinPause", o.MinPause}, {"MaxPause", o.MaxPause},
 	} {
 		if d.value < 0 {
 			return option("Options.Health."+d.name, d.value, "must not be below 0")
@@ -236,7 +265,7 @@ func (o HealthOptions) withDefaults() HealthOptions {
 		zero  time.Duration
 	}{
 		{&o.Late, 100 * time.Millisecond}, {&o.Slow, 50 * time.Millisecond}, {&o.ProbeTimeout, time.Second},
-		{&o.MinPause, 10 * time.Second}, {&o.MaxPause, max(60*time.Second, o.MinPause)},
+		{&o.Recheck, time.Second}, {&o.MinPause, 10 * time.Second}, {&o.MaxPause, max(60*time.Second, o.MinPause)},
 	} {
 		if *d.field == 0 {
 			*d.field = d.zero

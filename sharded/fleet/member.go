@@ -64,6 +64,7 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 	if f, ok := cache.(corral.Far); ok {
 		m.tells, m.far = true, f.Far()
 	}
+	m.vitals.self.asks, _ = cache.(corral.Incarnate)
 	if p, ok := cache.(corral.Prompt); ok {
 		m.prompt = p.Prompt()
 	}

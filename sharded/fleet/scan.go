@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
@@ -240,7 +241,7 @@ type scanned[K comparable, V any] struct {
 // page gets a page of a shard, and what of it the loop is to see.
 func (s *scan[K, V]) page(ctx context.Context, m *member[K, V], cursor string, size *sizer) ([]Item[K, V], string, error) {
 	got, took, err := ask(ctx, s.panel, m, func(p scanned[K, V]) int { return len(p.items) }, func(ctx context.Context) (p scanned[K, V], err error) {
-		p.items, p.next, err = m.scanner.ScanPage(ctx, cursor, size.size, s.opts.KeysOnly)
+		p.items, p.next, err = m.scanPage(ctx, cursor, size.size, s.opts.KeysOnly)
 		if err == nil && p.next == cursor && cursor != "" {
 			err = errStuck
 		}
@@ -254,6 +255,19 @@ func (s *scan[K, V]) page(ctx context.Context, m *member[K, V], cursor string, s
 	}
 	items, err := s.filter(ctx, m.shard.ID, got.items)
 	return items, got.next, err
+}
+
+// scanPage is ScanPage of the shard, without what is fenced.
+func (m *member[K, V]) scanPage(ctx context.Context, cursor string, count int, keysOnly bool) (items []corral.ScanItem[K, V], next string, err error) {
+	start := time.Now()
+	items, next, err = m.scanner.ScanPage(ctx, cursor, count, keysOnly)
+	if err == nil {
+		err = m.recognize(ctx, start)
+	}
+	if err == nil && m.fenced() {
+		items = m.shown(items)
+	}
+	return items, next, err
 }
 
 func (s *scan[K, V]) filter(ctx context.Context, shard string, found []corral.ScanItem[K, V]) ([]Item[K, V], error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/corralcache/corral"
 )
@@ -44,7 +45,9 @@ func (s scanning[K, V]) ScanPage(ctx context.Context, cursor string, count int, 
 		return nil, "", err
 	}
 	m := l.members[i]
-	items, next, err = m.scanner.ScanPage(ctx, inner, count, keysOnly)
+	start := time.Now()
+	items, next, err = m.scanPage(ctx, inner, count, keysOnly)
+	m.vitals.endedOfAll(ctx, time.Since(start), err)
 	switch {
 	case err != nil:
 		return nil, "", err

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/bounded"
 )
 
@@ -19,6 +21,8 @@ type ward struct {
 	tell func(ctx context.Context, e HealthChange)
 	all  func() []*vitals // of the shards in force
 	base time.Time
+
+	maxLife time.Duration // Options.MaxLife
 
 	life   context.Context // of probes
 	end    context.CancelFunc
@@ -57,13 +61,16 @@ type vitals struct {
 	due     atomic.Int64 // as ward.now; when the next probe may begin
 	probing atomic.Bool
 
+	self identity
+	warm warmth
+
 	// These are guarded by ward.mu.
 	state     State
 	since     time.Time
 	said      bool // of the last change that was told, whether the shard was out
 	held      bool
-	failures  [2]int // in a row, of reads and of writes
-	successes int    // of probes, in a row
+	failures  [kinds]int // in a row
+	successes int        // of probes, in a row
 	pause     time.Duration
 	back      int64 // when it was last asked again
 	outs      uint64
@@ -78,6 +85,7 @@ const (
 	flagTimed               // its calls are timed
 	flagSlow                // these take long
 	flagFenced              // some of what it holds is fenced
+	flagWarming             // it holds less than it did
 )
 
 // kind is what of a shard's calls counts by itself: a server that only reads, such as
@@ -87,6 +95,8 @@ type kind uint8
 const (
 	aRead kind = iota
 	aWrite
+	ofAll // a call over all shards, of which nobody knows what it does
+	kinds
 )
 
 const never = math.MaxInt64
@@ -96,6 +106,10 @@ func newVitals(s Shard) vitals { return vitals{shard: s, since: time.Now()} }
 // admit has w know the shard. It comes before any call.
 func (v *vitals) admit(w *ward, timed bool) {
 	v.ward = w
+	v.self.due.Store(never)
+	if v.self.asks != nil && timed && !w.opts.KeepOld {
+		v.self.due.Store(doubtful)
+	}
 	v.flags.Store(flagNew)
 	if timed {
 		v.flags.Store(flagNew | flagTimed)
@@ -114,12 +128,17 @@ func (v *vitals) setFlag(flag uint32, on bool) {
 
 func (v *vitals) health() ShardHealth {
 	v.ward.mu.Lock()
-	defer v.ward.mu.Unlock()
-	return ShardHealth{
+	h := ShardHealth{
 		Shard: v.shard, State: v.state, Since: v.since, Out: v.out(), Held: v.held, Err: v.err,
-		Failures: max(v.failures[aRead], v.failures[aWrite]), Outs: v.outs, Latency: time.Duration(v.latency.Load()),
+		Failures: v.mostLocked(), Outs: v.outs, Latency: time.Duration(v.latency.Load()), HitRate: v.warm.hitRate(),
 	}
+	v.ward.mu.Unlock()
+	v.self.health(&h)
+	return h
 }
+
+// mostLocked is how many calls of a kind failed in a row.
+func (v *vitals) mostLocked() int { return slices.Max(v.failures[:]) }
 
 // begin returns when a call begins, zero if it is not timed.
 func (v *vitals) begin(flags uint32) (start time.Time) {
@@ -145,6 +164,24 @@ func (v *vitals) ended(ctx context.Context, k kind, start time.Time, err error) 
 		v.succeeded(ctx, k, took)
 	}
 	return false
+}
+
+// endedOfAll takes note of a call over all shards. How long it took says nothing, since
+// it may be a long one; nor does a panic, which is that of the function it was given.
+func (v *vitals) endedOfAll(ctx context.Context, took time.Duration, err error) {
+	flags := v.flags.Load()
+	if panicked := (*corral.PanicError)(nil); flags&flagOut != 0 || errors.As(err, &panicked) || errors.Is(err, corral.ErrGoexit) {
+		return
+	}
+	if flags&flagTimed == 0 {
+		took = -1
+	}
+	switch fault := v.fault(ctx, took, err); {
+	case fault != NoFault:
+		v.failed(ctx, ofAll, fault, err)
+	case err == nil:
+		v.succeeded(ctx, ofAll, -1)
+	}
 }
 
 // fault says what the error of a call says of the shard. took is below zero if nobody
@@ -173,6 +210,7 @@ func (v *vitals) classify(err error) (f Fault) {
 // failed counts a failure.
 func (v *vitals) failed(ctx context.Context, k kind, f Fault, err error) {
 	w := v.ward
+	v.self.doubt()
 	w.mu.Lock()
 	v.err = err
 	if v.failures[k]++; f == HardFault {
@@ -199,10 +237,10 @@ func (v *vitals) succeeded(ctx context.Context, k kind, took time.Duration) {
 	w := v.ward
 	w.mu.Lock()
 	v.failures[k] = 0
-	v.setFlag(flagFailing, v.failures[aRead]+v.failures[aWrite] > 0)
+	v.setFlag(flagFailing, v.mostLocked() > 0)
 	v.setFlag(flagNew, false)
 	var e *HealthChange
-	if !v.out() && !v.held && max(v.failures[aRead], v.failures[aWrite]) < w.opts.Failures {
+	if !v.out() && !v.held && v.mostLocked() < w.opts.Failures {
 		e = v.changeLocked(v.wellLocked(), nil)
 	}
 	w.mu.Unlock()
@@ -211,8 +249,11 @@ func (v *vitals) succeeded(ctx context.Context, k kind, took time.Duration) {
 
 // wellLocked is the state of a shard whose calls go well.
 func (v *vitals) wellLocked() State {
-	if v.flags.Load()&flagSlow != 0 {
+	switch flags := v.flags.Load(); {
+	case flags&flagSlow != 0:
 		return StateDegraded
+	case flags&flagWarming != 0:
+		return StateWarming
 	}
 	return StateHealthy
 }
@@ -271,9 +312,10 @@ func shortened(pause time.Duration) time.Duration {
 
 // returnLocked has the shard asked again.
 func (v *vitals) returnLocked() {
-	v.failures = [2]int{}
+	v.failures = [kinds]int{}
 	v.back = v.ward.now()
 	v.latency.Store(0)
+	v.coolLocked()
 	v.flags.And(^uint32(flagOut | flagFailing | flagNew | flagSlow))
 }
 
@@ -338,7 +380,7 @@ func (v *vitals) probe(probe, readmit func(ctx context.Context) error) {
 		v.due.Store(now + int64(shortened(v.pause)))
 	case enough:
 		v.returnLocked()
-		e = v.changeLocked(StateHealthy, nil)
+		e = v.changeLocked(v.wellLocked(), nil)
 	default:
 		v.successes++
 		v.due.Store(now + int64(w.opts.MinPause/10))
@@ -379,6 +421,7 @@ func (v *vitals) hold(ctx context.Context, s State, readmit func(ctx context.Con
 		e = v.changeLocked(StateUnhealthy, nil)
 	case s == StateHealthy:
 		v.returnLocked()
+		v.setFlag(flagWarming, false)
 		e = v.changeLocked(StateHealthy, nil)
 	case v.out():
 		v.successes = 0
