@@ -35,36 +35,51 @@ func (c calls[K, V]) Get(ctx context.Context, key K) (*corral.Entry[V], error) {
 		return nil, err
 	}
 	e, err := s.at.get(ctx, c.tier, key)
-	if e == nil && err == nil && s.phase == PhaseSwitch && c.tier == whole {
-		return c.fleet.fromOther(ctx, s, key)
+	if e == nil {
+		return c.missed(ctx, s, key, err)
 	}
 	return e, err
+}
+
+// missed looks for what is not where it belongs, or cannot be asked for there.
+func (c calls[K, V]) missed(ctx context.Context, s site[K, V], key K, err error) (*corral.Entry[V], error) {
+	switch {
+	case err == nil && s.phase == PhaseSwitch && c.tier == whole:
+		return c.fleet.fromOther(ctx, s, key)
+	case refused(err):
+		if m := c.fleet.gutterOf(ctx, key); m != nil {
+			e, err := m.get(ctx, c.tier, key)
+			c.fleet.found(e != nil)
+			return e, err
+		}
+	}
+	return nil, err
 }
 
 // Set is Set of the key's shard. While the topology changes, it deletes the key where
 // it was, and is an error if that is.
 func (c calls[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 	e = endsBy(e, c.fleet.opts.MaxLife)
-	return c.write(ctx, key, func(m *member[K, V]) error { return m.set(ctx, c.tier, key, e) })
+	return c.write(ctx, key, func(m *member[K, V]) error { return m.set(ctx, c.tier, key, e) }, func(m *member[K, V]) error {
+		return c.fleet.lend1(m, func() error { return m.set(ctx, c.tier, key, c.fleet.shortLived(e)) })
+	})
 }
 
 // Delete is Delete of the key's shard. While the topology changes, it deletes the key
 // wherever any process may find it.
 func (c calls[K, V]) Delete(ctx context.Context, key K) error {
-	return c.write(ctx, key, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) })
+	remove := func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }
+	return c.write(ctx, key, remove, remove)
 }
 
-func (c calls[K, V]) write(ctx context.Context, key K, op func(m *member[K, V]) error) error {
+// write makes op where the key is, or lend in its gutter; see [Fleet.write1].
+func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(m *member[K, V]) error) error {
 	return c.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := c.fleet.site(ctx, p, key)
 		if err != nil {
 			return err
 		}
-		err = s.write(
-			op,
-			func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) },
-			func() error { return c.fleet.copies.detach(ctx, key) },
-		)
+		err = c.fleet.write1(ctx, p, s, key, op, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
 		if len(before) > 0 {
 			err = errors.Join(err, c.clearEarlier(ctx, before, p, []K{key}))
 		}
@@ -85,6 +100,9 @@ func (c calls[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V]
 func (c calls[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
 	return scatter(ctx, c.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]*corral.Entry[V], error) {
 		entries, err := s.at.getMany(ctx, c.tier, p.keys)
+		if refused(err) {
+			return atGutter(ctx, c.fleet, p.keys, entries, err, c.readMany)
+		}
 		if s.phase != PhaseSwitch || c.tier != whole || s.at.leaser != nil || !manykeys.Partial[K](err) || len(entries) != len(p.keys) {
 			return entries, err
 		}
@@ -107,25 +125,29 @@ func (c calls[K, V]) SetMany(ctx context.Context, keys []K, entries []*corral.En
 	entries = allEndBy(entries, c.fleet.opts.MaxLife)
 	return c.writeMany(ctx, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
 		return m.setMany(ctx, c.tier, p.keys, those(entries, p.at))
+	}, func(ctx context.Context, m *member[K, V], p part[K]) error {
+		return c.lendMany(ctx, m, p.keys, those(entries, p.at))
 	})
 }
 
 // DeleteMany is DeleteMany of every shard that a key is on.
 func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
-	return c.writeMany(ctx, keys, func(ctx context.Context, m *member[K, V], p part[K]) error {
-		return m.deleteMany(ctx, c.tier, p.keys)
-	})
+	remove := func(ctx context.Context, m *member[K, V], p part[K]) error { return m.deleteMany(ctx, c.tier, p.keys) }
+	return c.writeMany(ctx, keys, remove, remove)
 }
 
-func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op func(ctx context.Context, m *member[K, V], p part[K]) error) error {
+// writeMany makes op where keys are, or lend in their gutters; see [Fleet.write1].
+func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx context.Context, m *member[K, V], p part[K]) error) error {
 	return c.fleet.writing(ctx, func(pl *placement[K, V], before []*placement[K, V]) error {
-		err := each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
-			return s.writeMany(p.keys,
-				func(m *member[K, V]) error { return op(ctx, m, p) },
-				func(m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },
-				func() error { return c.fleet.copies.detach(ctx, p.keys...) },
-			)
-		})
+		err := c.writeAll(ctx, pl, keys, func() error {
+			return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
+				return s.writeMany(p.keys,
+					func(m *member[K, V]) error { return op(ctx, m, p) },
+					func(m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },
+					func() error { return c.fleet.copies.detach(ctx, p.keys...) },
+				)
+			})
+		}, lend)
 		if gone := c.clearEarlier(ctx, before, pl, keys); gone != nil {
 			err = manykeys.Join(keys, err, gone)
 		}
@@ -177,7 +199,13 @@ func (f *Fleet[K, V]) Settle(ctx context.Context, key K) error {
 	if err != nil || s.at.settler == nil {
 		return err
 	}
-	return s.at.settler.Settle(ctx, key)
+	at := s.at
+	if at.vitals.out() { // what was stored is in the gutter
+		if m := f.gutterOf(ctx, key); m != nil && m.settler != nil {
+			at = m
+		}
+	}
+	return at.settler.Settle(ctx, key)
 }
 
 // Far reports whether any shard is far.

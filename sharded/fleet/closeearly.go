@@ -58,6 +58,7 @@ func (f *Fleet[K, V]) quiet(ctx context.Context, p *placement[K, V]) error {
 			wait = max(wait, 2*m.leaser.LeaseLife())
 		}
 	}
+	wait += f.gutter().Life // what was kept in a gutter that is another one now is not swept
 	if f.epoch != nil {
 		wait += f.epoch.grace()
 	}

@@ -19,9 +19,12 @@ func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V
 		s, err := f.site(ctx, now, key)
 		errs = append(errs, err)
 		for _, p := range before {
-			m, err := f.storedAt(ctx, p, key)
-			if errs = append(errs, err); err == nil && m != s.at && m != s.other {
-				left[m] = append(left[m], key)
+			m, gutter, err := f.storedAt(ctx, p, key)
+			errs = append(errs, err)
+			for _, m := range []*member[K, V]{m, gutter} {
+				if m != nil && m != s.at && m != s.other {
+					left[m] = append(left[m], key)
+				}
 			}
 		}
 	}
@@ -32,12 +35,15 @@ func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V
 }
 
 // storedAt returns where a write stores a key by a placement that may no longer be in
-// force. It moves no pin.
-func (f *Fleet[K, V]) storedAt(ctx context.Context, p *placement[K, V], key K) (*member[K, V], error) {
+// force, and where besides if there is a gutter. It moves no pin.
+func (f *Fleet[K, V]) storedAt(ctx context.Context, p *placement[K, V], key K) (m, gutter *member[K, V], err error) {
 	hash, err := f.hasher.hash(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pin, _ := f.pins.find(ctx, key)
-	return p.layout.owner(hash, pin)
+	if m, err = p.layout.owner(hash, pin); err == nil && f.gutter().used() {
+		gutter, err = p.layout.next(hash, m)
+	}
+	return m, gutter, err
 }

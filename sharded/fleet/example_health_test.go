@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/adapters/memadapter"
@@ -88,4 +89,41 @@ func ExampleClassifyFault() {
 	}
 	fmt.Println(classify(errors.New("READONLY")), classify(errors.New("EOF")), classify(corral.ErrUndecodable))
 	// Output: 2 1 0
+}
+
+// While a shard is out, what was loaded is kept at the next one.
+func ExampleGutterOptions() {
+	ctx := context.Background()
+	open := func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+		return memadapter.New[string, string](), nil
+	}
+	t := fleet.Topology{Epoch: 1, Shards: []fleet.Shard{{ID: "a"}, {ID: "b"}, {ID: "c"}}}
+	f, err := fleet.New(ctx, t, open, fleet.Options[string]{
+		Health: fleet.HealthOptions{Gutter: fleet.GutterOptions{Life: 10 * time.Second}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close(ctx)
+	users, err := corral.New(f, corral.Options{TTL: time.Minute})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer users.Close(ctx)
+	if err := f.SetState(ctx, f.Owner("ada").ID, fleet.StateUnhealthy); err != nil {
+		fmt.Println(err)
+	}
+	for range 1000 {
+		_, _ = users.GetOrLoad(ctx, "ada", func(context.Context, string) (string, error) {
+			fmt.Println("loaded")
+			return "Ada Lovelace", nil
+		})
+	}
+	e, err := f.Explain(ctx, "ada")
+	fmt.Println(e.Owner, e.Out, e.Gutter, err)
+	// Output:
+	// loaded
+	// c true b <nil>
 }

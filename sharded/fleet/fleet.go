@@ -176,6 +176,7 @@ type Explanation struct {
 	Pin     string   // the shard that the key is pinned to; empty for none
 	Owner   string   // the shard that the key is on
 	Out     bool     // Owner is out, and not read
+	Gutter  string   // where the key is kept while Owner is out; empty for nowhere
 	Phase   Phase    // of a change of the topology
 	Other   string   // its owner by the topology that is changed to or from; empty if that is Owner
 }
@@ -204,6 +205,14 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 		e.Owner = e.Pin
 	}
 	e.Out = p.layout.members[p.layout.at[e.Owner]].vitals.out()
+	if f.gutter().used() {
+		for _, id := range e.Ranking {
+			if id != e.Owner {
+				e.Gutter = id
+				break
+			}
+		}
+	}
 	if p.other != nil {
 		other, err := p.other.owner(e.Hash, e.Pin)
 		if err != nil {

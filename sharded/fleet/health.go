@@ -99,6 +99,10 @@ type HealthOptions struct {
 	// KeepOld serves what a shard holds, whichever incarnation it is: for stores that
 	// lose no write when they restart or fail over.
 	KeepOld bool
+
+	// Gutter keeps what is on a shard that is out at another one for a moment. The zero
+	// value does not.
+	Gutter GutterOptions
 }
 
 // Fault is what the error of a call says of the shard.
@@ -245,10 +249,11 @@ func (o HealthOptions) check() error {
 			return option("Options.Health."+d.name, d.value, "must not be below 0")
 		}
 	}
-	return nil
+	return o.Gutter.check()
 }
 
 func (o HealthOptions) withDefaults() HealthOptions {
+	o.Gutter = o.Gutter.withDefaults()
 	if o.Classify == nil {
 		o.Classify = ClassifyFault
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,10 +45,24 @@ func (d *delays) sleep() {
 type lazy struct {
 	*memadapter.Cache[string, string]
 	*delays
+	cable
+}
+
+// cable is what a process has to a shard. One that is cut fails every call.
+type cable struct{ cut *atomic.Bool }
+
+func (c cable) err() error {
+	if c.cut.Load() {
+		return errDown
+	}
+	return nil
 }
 
 func (c lazy) Get(ctx context.Context, key string) (*corral.Entry[string], error) {
 	c.sleep()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
 	defer c.sleep()
 	return c.Cache.Get(ctx, key)
 }
@@ -57,16 +72,18 @@ func (c lazy) Glance(ctx context.Context, key string) (corral.Glance[string], er
 }
 
 func (c lazy) Set(ctx context.Context, key string, e *corral.Entry[string]) error {
-	if c.sleep(); ctx.Err() != nil { // a write that was given up does not come later
-		return ctx.Err()
+	c.sleep()
+	if err := errors.Join(ctx.Err(), c.err()); err != nil { // a write that was given up does not come later
+		return err
 	}
 	defer c.sleep()
 	return c.Cache.Set(ctx, key, e)
 }
 
 func (c lazy) Delete(ctx context.Context, key string) error {
-	if c.sleep(); ctx.Err() != nil { // a write that was given up does not come later
-		return ctx.Err()
+	c.sleep()
+	if err := errors.Join(ctx.Err(), c.err()); err != nil { // a write that was given up does not come later
+		return err
 	}
 	defer c.sleep()
 	return c.Cache.Delete(ctx, key)
@@ -76,25 +93,31 @@ func (c lazy) Delete(ctx context.Context, key string) error {
 type lazyProcess struct {
 	*memadapter.Process[string, string]
 	*delays
+	cable
 }
 
 func (c lazyProcess) Get(ctx context.Context, key string) (*corral.Entry[string], error) {
 	c.sleep()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
 	defer c.sleep()
 	return c.Process.Get(ctx, key)
 }
 
 func (c lazyProcess) Set(ctx context.Context, key string, e *corral.Entry[string]) error {
-	if c.sleep(); ctx.Err() != nil { // a write that was given up does not come later
-		return ctx.Err()
+	c.sleep()
+	if err := errors.Join(ctx.Err(), c.err()); err != nil { // a write that was given up does not come later
+		return err
 	}
 	defer c.sleep()
 	return c.Process.Set(ctx, key, e)
 }
 
 func (c lazyProcess) Delete(ctx context.Context, key string) error {
-	if c.sleep(); ctx.Err() != nil { // a write that was given up does not come later
-		return ctx.Err()
+	c.sleep()
+	if err := errors.Join(ctx.Err(), c.err()); err != nil { // a write that was given up does not come later
+		return err
 	}
 	defer c.sleep()
 	return c.Process.Delete(ctx, key)
@@ -102,12 +125,18 @@ func (c lazyProcess) Delete(ctx context.Context, key string) error {
 
 func (c lazyProcess) Acquire(ctx context.Context, key string, r corral.LeaseRequest[string]) (corral.Lease[string], error) {
 	c.sleep()
+	if err := c.err(); err != nil {
+		return corral.Lease[string]{}, err
+	}
 	defer c.sleep()
 	return c.Process.Acquire(ctx, key, r)
 }
 
 func (c lazyProcess) Fill(ctx context.Context, key, token string, e *corral.Entry[string]) error {
 	c.sleep()
+	if err := c.err(); err != nil {
+		return err
+	}
 	defer c.sleep()
 	return c.Process.Fill(ctx, key, token, e)
 }
@@ -216,21 +245,21 @@ func (c cut) Publish(ctx context.Context, revision uint64, next fleet.Published)
 // W1, W2 through every change: no value comes back that a Delete, or a Set, of any
 // process has ended, whatever calls stall, for longer than any timer of a fleet.
 func TestReshard_NothingDeletedComesBack(t *testing.T) {
-	for kind, seeds := range map[string]uint64{"memory": 40, "leases": 8} {
+	for kind, seeds := range map[string]uint64{"memory": 40, "leases": 8, "memory, gutter": 20, "leases, gutter": 8} {
 		var all happened
 		for seed := range seeds {
 			t.Run(fmt.Sprint(kind, "/", seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { liveThrough(t, kind, seed, &all) })
 			})
 		}
-		if t.Logf("%s: %+v", kind, all); all.changes == 0 || all.writes == 0 || all.found == 0 {
+		if t.Logf("%s: %+v", kind, all); all.changes == 0 || all.writes == 0 || all.found == 0 || strings.HasSuffix(kind, "gutter") && (all.outs == 0 || all.lent == 0) {
 			t.Error("nothing was tested")
 		}
 	}
 }
 
 // happened is how much there was for a test to see.
-type happened struct{ changes, writes, found, copied, ended int }
+type happened struct{ changes, writes, found, copied, ended, outs, lent int }
 
 func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 	const maxLife = 30 * time.Second
@@ -241,24 +270,31 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 		ends, stop = context.WithTimeout(t.Context(), 4*time.Minute)
 		all        sync.WaitGroup
 		shared     sync.Map
-		leases     = kind == "leases"
+		leases     = strings.HasPrefix(kind, "leases")
+		gutter     = strings.HasSuffix(kind, "gutter")
 	)
 	defer stop()
 	keys := []string{"key:1", "key:2", "key:3", "key:4"}
 	var fleets []*fleet.Fleet[string, string]
 	var loaders []*corral.Loader[string, string]
+	var outs atomic.Int64
 	for range map[bool]int{true: 3, false: 1}[leases] {
 		broken := new(atomic.Bool)
 		opts := fleet.Options[string]{MaxLife: maxLife}
 		if leases {
 			opts.Epochs, opts.EpochLife = cut{epochs, broken}, time.Second
 		}
+		cables := map[string]cable{"a": {new(atomic.Bool)}, "b": {new(atomic.Bool)}, "c": {new(atomic.Bool)}, "d": {new(atomic.Bool)}}
+		if gutter {
+			opts.Health = fleet.HealthOptions{Failures: 1, Successes: 1, MinPause: time.Second, MaxPause: 4 * time.Second,
+				Gutter: fleet.GutterOptions{Life: 10 * time.Second}}
+		}
 		f, err := fleet.New(t.Context(), named(1, "a", "b"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
 			if !leases {
-				return lazy{memadapter.New[string, string](), d}, nil
+				return lazy{memadapter.New[string, string](), d, cables[s.ID]}, nil
 			}
 			store, _ := shared.LoadOrStore(s.ID, memadapter.NewShared[string, string](2*time.Second))
-			return lazyProcess{store.(*memadapter.Shared[string, string]).Process(), d}, nil
+			return lazyProcess{store.(*memadapter.Shared[string, string]).Process(), d, cables[s.ID]}, nil
 		}, opts)
 		must(t, err)
 		l, err := corral.New(f, corral.Options{TTL: 10 * time.Second, StaleFor: 10 * time.Second})
@@ -298,6 +334,11 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 				broken.Store(false)
 			}
 		})
+		for id, cable := range cables {
+			if gutter {
+				all.Go(func() { outs.Add(loseAtTimes(ends, d, f, id, cable)) })
+			}
+		}
 	}
 	changes, copied, ended := 0, 0, 0
 	all.Go(func() {
@@ -344,6 +385,7 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 	})
 	all.Wait()
 	for i, f := range fleets {
+		happened.lent += int(f.Stats().Gutter.Hits)
 		must(t, loaders[i].Close(t.Context()))
 		must(t, f.Close(t.Context()))
 	}
@@ -352,5 +394,27 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 	happened.found += found
 	happened.copied += copied
 	happened.ended += ended
+	happened.outs += int(outs.Load())
 	time.Sleep(3 * time.Minute) // calls that were left behind
+}
+
+// loseAtTimes has a process take a shard for out, which others may not: it is told so, and
+// the shard works, or its calls fail.
+func loseAtTimes(ctx context.Context, d *delays, f *fleet.Fleet[string, string], id string, c cable) (outs int64) {
+	for ctx.Err() == nil {
+		time.Sleep(time.Duration(d.n(15_000)) * time.Millisecond)
+		if d.n(2) == 0 {
+			if f.SetState(ctx, id, fleet.StateUnhealthy) == nil {
+				outs++
+			}
+			time.Sleep(time.Duration(d.n(15_000)) * time.Millisecond)
+			_ = f.SetState(ctx, id, fleet.StateUnknown)
+			continue
+		}
+		c.cut.Store(true)
+		outs++
+		time.Sleep(time.Duration(d.n(15_000)) * time.Millisecond)
+		c.cut.Store(false)
+	}
+	return outs
 }

@@ -35,9 +35,15 @@ func (l leasing[K, V]) Acquire(ctx context.Context, key K, r corral.LeaseRequest
 		return corral.Lease[V]{}, err
 	}
 	if s.phase != PhaseSwitch {
-		return s.at.acquire(ctx, key, r)
+		lease, err := s.at.acquire(ctx, key, r)
+		if !refused(err) {
+			return lease, err
+		}
+		leases, err := l.orLent(ctx, []K{key}, []corral.LeaseRequest[V]{r}, nil, err)
+		return first(leases), manykeys.Of(err, key)
 	}
 	leases, err := l.fleet.acquireMoved(ctx, s, []K{key}, []corral.LeaseRequest[V]{r})
+	leases, err = l.orLent(ctx, []K{key}, []corral.LeaseRequest[V]{r}, leases, err)
 	return first(leases), manykeys.Of(err, key)
 }
 
@@ -59,6 +65,9 @@ func (l leasing[K, V]) Renew(ctx context.Context, key K, token string) error {
 	if s.other == nil && !compound(token) {
 		return s.at.renew(ctx, key, token)
 	}
+	if own, ok := lent(token); ok {
+		return l.atLent(ctx, key, func(m *member[K, V]) error { return m.renew(ctx, key, own) })
+	}
 	return manykeys.Of(s.renewMoved(ctx, []K{key}, []string{token}), key)
 }
 
@@ -72,6 +81,9 @@ func (l leasing[K, V]) Fill(ctx context.Context, key K, token string, e *corral.
 	if s.other == nil && !compound(token) {
 		return s.at.fill(ctx, key, token, e)
 	}
+	if own, ok := lent(token); ok {
+		return l.atLent(ctx, key, func(m *member[K, V]) error { return m.fill(ctx, key, own, l.fleet.shortLived(e)) })
+	}
 	return manykeys.Of(s.fillMoved(ctx, []K{key}, []string{token}, []*corral.Entry[V]{e}, l.fleet.windowEnd()), key)
 }
 
@@ -84,6 +96,9 @@ func (l leasing[K, V]) Release(ctx context.Context, key K, token string) error {
 	if s.other == nil && !compound(token) {
 		return s.at.release(ctx, key, token)
 	}
+	if own, ok := lent(token); ok {
+		return l.atLent(ctx, key, func(m *member[K, V]) error { return m.release(ctx, key, own) })
+	}
 	return manykeys.Of(s.releaseMoved(ctx, []K{key}, []string{token}), key)
 }
 
@@ -92,6 +107,11 @@ func (l leasing[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 	s, err := l.route(context.Background(), key)
 	if err != nil {
 		return nil, func() {}
+	}
+	if s.at.vitals.out() {
+		if m := l.fleet.gutterOf(context.Background(), key); m != nil && m.leaser != nil {
+			return m.leaser.Watch(key)
+		}
 	}
 	if s.phase != PhaseSwitch {
 		return s.at.leaser.Watch(key)
@@ -141,10 +161,14 @@ func (l leasing[K, V]) AcquireMany(ctx context.Context, keys []K, requests []cor
 	}
 	return scatter(ctx, l.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]corral.Lease[V], error) {
 		requests := those(requests, p.at)
-		if s.phase != PhaseSwitch {
-			return s.at.acquireMany(ctx, p.keys, requests)
+		acquire := s.at.acquireMany
+		if s.phase == PhaseSwitch {
+			acquire = func(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
+				return l.fleet.acquireMoved(ctx, s, keys, requests)
+			}
 		}
-		return l.fleet.acquireMoved(ctx, s, p.keys, requests)
+		leases, err := acquire(ctx, p.keys, requests)
+		return l.orLent(ctx, p.keys, requests, leases, err)
 	})
 }
 
@@ -162,7 +186,11 @@ func (l leasing[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, 
 	}
 	window := l.fleet.windowEnd()
 	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
-		return s.fillMoved(ctx, p.keys, tokens, allEndBy(those(entries, p.at), l.fleet.opts.MaxLife), window)
+		entries := allEndBy(those(entries, p.at), l.fleet.opts.MaxLife)
+		if s.lent {
+			entries = l.fleet.allShortLived(entries)
+		}
+		return s.fillMoved(ctx, p.keys, tokens, entries, window)
 	})
 }
 
@@ -182,7 +210,7 @@ func (l leasing[K, V]) withTokens(ctx context.Context, keys []K, tokens []string
 		if err := s.at.mustLease(); err != nil {
 			return nil, err
 		}
-		return make([]struct{}, len(p.keys)), call(ctx, s, p, those(tokens, p.at))
+		return make([]struct{}, len(p.keys)), l.splitLent(ctx, s, p, those(tokens, p.at), call)
 	})
 	return err
 }

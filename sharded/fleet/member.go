@@ -28,6 +28,8 @@ type member[K comparable, V any] struct {
 	vitals  vitals
 	fence   fence[K]
 
+	lent allowance // what it takes for other shards
+
 	cleaning atomic.Bool  // somebody cleans the fence
 	cleanDue atomic.Int64 // as ward.now; not before
 

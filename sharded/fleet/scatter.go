@@ -49,6 +49,12 @@ func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], plac
 			return call(ctx, s, part[K]{keys: keys})
 		}
 	}
+	return callParts(ctx, f, keys, parts, failed, call)
+}
+
+// callParts calls each site with its part of keys. failed are errors of others.
+func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, parts map[site[K, V]]*part[K], failed manykeys.Failures[K],
+	call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
 	ctx, cancel := f.budget(ctx)
 	defer cancel()
 	answers := make(map[site[K, V]]*answer[R], len(parts))
@@ -89,14 +95,19 @@ func (f *Fleet[K, V]) split(ctx context.Context, placed *placement[K, V], keys [
 			failed.Add(key, err)
 			continue
 		}
-		p := parts[s]
-		if p == nil {
-			p = &part[K]{}
-			parts[s] = p
-		}
-		p.keys, p.at = append(p.keys, key), append(p.at, i)
+		addTo(parts, s, key, i)
 	}
 	return parts, failed
+}
+
+// addTo adds the i-th key to the part of a site.
+func addTo[K comparable, V any](parts map[site[K, V]]*part[K], s site[K, V], key K, i int) {
+	p := parts[s]
+	if p == nil {
+		p = &part[K]{}
+		parts[s] = p
+	}
+	p.keys, p.at = append(p.keys, key), append(p.at, i)
 }
 
 // budget bounds the parts, so that what the others returned is not lost with a

@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// Stats is what a [Fleet] has counted since [New], of the calls over all shards.
+// Stats is what a [Fleet] has counted since [New], of the calls over all
+// shards and of the gutter.
 type Stats struct {
 	Broadcasts, Scans Ends
 	Migrations        Ends
 	Unknown           uint64 // IDs that a lenient Policy named and no shard has
 	Waits             uint64 // how often a shard had to wait for the loop of a Scan
 	HookPanics        uint64 // hooks that panicked or ended their goroutine
+	Gutter            GutterStats
 	Shards            map[string]ShardStats
 }
 
@@ -36,6 +38,7 @@ func (f *Fleet[K, V]) Stats() Stats {
 		Unknown:    n.unknown.Load(),
 		Waits:      n.waits.Load(),
 		HookPanics: n.hookPanics.Load(),
+		Gutter:     n.gutter.snapshot(),
 		Shards:     map[string]ShardStats{},
 	}
 	for _, m := range f.placed.Load().all.members {
@@ -48,6 +51,7 @@ func (f *Fleet[K, V]) Stats() Stats {
 type numbers struct {
 	ends                       [OpMigrate + 1]ends
 	unknown, waits, hookPanics atomic.Uint64
+	gutter                     gutterNumbers
 }
 
 func (n *numbers) ended(e End) {

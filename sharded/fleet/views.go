@@ -169,9 +169,23 @@ func (b bare[K, V]) GetValue(ctx context.Context, key K) (value V, life time.Dur
 		return value, 0, false, err
 	}
 	value, life, ok, err = s.at.getValue(ctx, key)
-	if !ok && err == nil && s.phase == PhaseSwitch {
+	if !ok {
+		return b.missed(ctx, s, key, err)
+	}
+	return value, life, ok, err
+}
+
+// missed is that of calls.
+func (b bare[K, V]) missed(ctx context.Context, s site[K, V], key K, err error) (value V, life time.Duration, ok bool, _ error) {
+	switch {
+	case err == nil && s.phase == PhaseSwitch:
 		if e, err := b.fleet.fromOther(ctx, s, key); e != nil || err != nil {
 			return valueOf(e), lifeOf(e), e != nil, err
+		}
+	case refused(err):
+		if m := b.fleet.gutterOf(ctx, key); m != nil {
+			value, life, ok, err = m.getValue(ctx, key)
+			b.fleet.found(ok)
 		}
 	}
 	return value, life, ok, err
@@ -186,10 +200,12 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 		if err != nil {
 			return err
 		}
-		err = s.write(
+		err = b.fleet.write1(ctx, p, s, key,
 			func(m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
 			func(m *member[K, V]) error { return m.delete(ctx, whole, key) },
-			func() error { return b.fleet.copies.detach(ctx, key) },
+			func(m *member[K, V]) error {
+				return b.fleet.lend1(m, func() error { return m.setValue(ctx, key, value, min(life, b.fleet.gutter().Life)) })
+			},
 		)
 		if len(before) > 0 {
 			err = errors.Join(err, calls[K, V]{b.fleet, whole}.clearEarlier(ctx, before, p, []K{key}))
