@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 
 func run(t *testing.T, in io.Reader, args ...string) (out string, err error) {
 	t.Helper()
-	opts, err := parse(append(args, "-step", "500ms", "-rate", "500", "-lease", "500ms"))
+	opts, err := parse(append(args, "-step", "500ms", "-rate", "200", "-lease", "500ms"))
 	if err != nil {
 		t.Fatal(err)
 	}

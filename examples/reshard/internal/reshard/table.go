@@ -50,6 +50,7 @@ func (t *table) changes() (all row) {
 		all.unheard += r.unheard
 		if r.change {
 			all.change = true
+			all.calls += r.calls
 			all.loads += r.loads
 			all.control += r.control
 		}
@@ -78,7 +79,7 @@ func (t *table) check() error {
 		fault("%d callers got an error", all.errors)
 	}
 	switch {
-	case t.swap && all.change && 2*all.loads < 3*all.control:
+	case t.swap && all.calls >= 1000 && 2*all.loads < 3*all.control: // fewer callers are no herd
 		fault("a plain swap cost only %d loads: that shows nothing", all.loads-all.control)
 	case !t.swap && all.served > 0:
 		fault("deleted values were served %d times", all.served)

@@ -45,6 +45,7 @@ func TestCheck(t *testing.T) {
 		{"deleted values were served 1 times", func(t *table) { t.rows[2].served = 1 }},
 		{"3 callers got an error", func(t *table) { t.rows[2].errors = 3 }},
 		{"a plain swap cost only 0 loads", func(t *table) { t.swap = true }},
+		{"", func(t *table) { t.swap, t.rows[1].calls = true, 999 }},
 		{"", func(t *table) { t.swap, t.rows[1].loads, t.rows[1].served = true, 250, 90 }},
 		{"", func(t *table) { t.swap, t.rows = true, t.rows[:1] }},
 	} {
