@@ -6,6 +6,7 @@
 //
 //	go run ./examples/reshard          # with Fleet.Apply and fleet.Migrate
 //	go run ./examples/reshard -swap    # without: another fleet over the same servers
+//	go run ./examples/reshard -gutter  # what is on a dead shard is kept at the next one
 //	go run ./examples/reshard -keys    # type what happens
 //
 // The columns of the table:

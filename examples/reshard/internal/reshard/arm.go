@@ -25,6 +25,7 @@ type arm struct {
 	source  *source
 	control bool
 	lease   time.Duration // the end of a migration waits for two of them
+	gutter  fleet.GutterOptions
 
 	mu      sync.Mutex
 	servers map[string]*miniredis.Miniredis // guarded by mu
@@ -41,10 +42,10 @@ type inUse struct {
 	loader *corral.Loader[string, Row]
 }
 
-func newArm(ctx context.Context, start time.Time, lease time.Duration, control bool, shards ...string) (*arm, error) {
-	a := &arm{source: newSource(start), lease: lease, control: control, servers: map[string]*miniredis.Miniredis{}, epoch: 1, shards: shards}
-	err := a.use(ctx)
-	return a, err
+// newArm has an arm begin with shards.
+func newArm(ctx context.Context, a *arm, shards ...string) (*arm, error) {
+	a.servers, a.epoch, a.shards = map[string]*miniredis.Miniredis{}, 1, shards
+	return a, a.use(ctx)
 }
 
 // topology is that of the shards, in the epoch.
@@ -60,7 +61,7 @@ func (a *arm) topology() fleet.Topology {
 func (a *arm) use(ctx context.Context) error {
 	f, err := fleet.New(ctx, a.topology(), a.open, fleet.Options[string]{
 		MaxLife: 2 * ttl,
-		Health:  fleet.HealthOptions{MinPause: time.Second, MaxPause: 2 * time.Second},
+		Health:  fleet.HealthOptions{MinPause: time.Second, MaxPause: 2 * time.Second, Gutter: a.gutter},
 		Close:   func(_ context.Context, _ fleet.Shard, cache any) error { return cache.(shard).client.Close() },
 	})
 	if err != nil {

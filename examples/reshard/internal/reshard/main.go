@@ -53,11 +53,11 @@ func isTerminal(f *os.File) bool {
 
 // options are the flags.
 type options struct {
-	swap, typed bool
-	seed        uint64
-	length      time.Duration
-	rate        int
-	lease       time.Duration
+	swap, typed, gutter bool
+	seed                uint64
+	length              time.Duration
+	rate                int
+	lease               time.Duration
 }
 
 func parse(args []string) (options, error) {
@@ -66,6 +66,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.swap, "swap", false, "change the shards without Apply and Migrate, to see what these are for;\n"+
 		"it is a fault then if the source does not notice")
 	flags.BoolVar(&o.typed, "keys", false, "do what is typed, each with Enter: a(dd), d(rop), k(ill), r(eturn), q(uit)")
+	flags.BoolVar(&o.gutter, "gutter", false, "keep what is on a dead shard at the next one for 10 s; the control does not")
 	flags.Uint64Var(&o.seed, "seed", 1, "draws the keys of the calls and Deletes")
 	flags.DurationVar(&o.length, "step", 3*time.Second, "how long a step lasts at least, 500ms to 1m")
 	flags.DurationVar(&o.lease, "lease", 2*time.Second, "how long a lease lasts if nobody renews it, 100ms to 1m;\n"+

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/corralcache/corral/sharded/fleet"
 )
 
 // step is a part of the show.
@@ -29,7 +31,11 @@ type action struct {
 func (s *show) run(ctx context.Context) error {
 	start := time.Now()
 	for i := range s.arms {
-		a, err := newArm(ctx, start, s.lease, i == 1, "a", "b", "c", "d")
+		gutter := fleet.GutterOptions{}
+		if s.gutter && i == 0 {
+			gutter = fleet.GutterOptions{Life: 10 * time.Second, Fills: 1000}
+		}
+		a, err := newArm(ctx, &arm{source: newSource(start), lease: s.lease, gutter: gutter, control: i == 1}, "a", "b", "c", "d")
 		if err != nil {
 			return err
 		}
@@ -134,7 +140,7 @@ func (s *show) play(ctx context.Context, a action) error {
 	return err
 }
 
-func (s *show) loads(from, to time.Duration) (fleet, control []float64) {
+func (s *show) loads(from, to time.Duration) (ours, control []float64) {
 	return s.arms[0].source.between(from, to, interval), s.arms[1].source.between(from, to, interval)
 }
 
@@ -169,6 +175,9 @@ func (s *show) kill(id string) action {
 	return action{id + " is killed", false, func(context.Context) (string, error) {
 		for _, a := range s.arms {
 			a.kill(id)
+		}
+		if s.gutter {
+			return "the fleet keeps its keys at the next shard; a Delete of one fails and says so", nil
 		}
 		return "its keys are loaded for each call and not stored; a Delete of one fails and says so", nil
 	}}
