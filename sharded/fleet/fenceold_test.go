@@ -1,0 +1,153 @@
+package fleet_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/memadapter"
+	"github.com/corralcache/corral/sharded/fleet"
+)
+
+// bareServer is a shard of bare values that restarts with what it held, and cannot be
+// scanned if shut.
+type bareServer struct {
+	*memadapter.PlainCache[string, string]
+	run  string
+	shut bool
+}
+
+func (b *bareServer) Far() bool { return true }
+
+func (b *bareServer) Incarnation(context.Context) (string, error) { return b.run, nil }
+
+func (b *bareServer) CheckScan() error {
+	if b.shut {
+		return errDown
+	}
+	return nil
+}
+
+func (b *bareServer) holds(t *testing.T, key string) bool {
+	t.Helper()
+	_, _, ok, err := b.PlainCache.GetValue(t.Context(), key)
+	must(t, err)
+	return ok
+}
+
+// Of bare values nobody knows when they were loaded: when their shard has come back old
+// all are misses until all are deleted, or, where it cannot be scanned, until an operator
+// has emptied it, or MaxLife is over.
+func TestIncarnationOfBareValues(t *testing.T) {
+	for name, c := range map[string]struct {
+		shut, operator bool
+	}{"swept": {}, "emptied": {shut: true, operator: true}, "outlived": {shut: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			old := &bareServer{memadapter.Plain[string, string](), "run 1", c.shut}
+			f, _ := open(t, equal(2), fleet.Options[string]{MaxLife: time.Hour}, func(i int) corral.Cache[string, string] {
+				if i == 0 {
+					return old
+				}
+				return &bareServer{memadapter.Plain[string, string](), "run 1", false}
+			})
+			keys := keysOn(f, 2, 20)
+			bare := f.AsCache().(corral.PlainCache[string, string])
+			for _, on := range keys {
+				for _, key := range on {
+					must(t, bare.SetValue(t.Context(), key, "old", time.Hour))
+				}
+			}
+			for _, on := range keys {
+				if v, _, ok, err := bare.GetValue(t.Context(), on[0]); v != "old" || !ok || err != nil {
+					t.Fatalf("%s: GetValue = %q, %v, %v", name, v, ok, err)
+				}
+			}
+			old.run = "run 2"
+			time.Sleep(2 * time.Second)
+			for _, key := range keys[0] {
+				if v, _, ok, err := bare.GetValue(t.Context(), key); ok || err != nil {
+					t.Errorf("%s: GetValue = %q, %v, %v", name, v, ok, err)
+				}
+			}
+			synctest.Wait()
+			if old.holds(t, keys[0][1]) != c.shut {
+				t.Errorf("%s: the shard holds what it held: %v", name, !c.shut)
+			}
+			switch {
+			case c.operator:
+				for _, key := range keys[0] {
+					must(t, old.PlainCache.Delete(t.Context(), key))
+				}
+				must(t, f.SetState(t.Context(), "s00", fleet.StateHealthy))
+			case c.shut:
+				time.Sleep(time.Hour)
+			}
+			must(t, bare.SetValue(t.Context(), keys[0][0], "new", time.Hour))
+			if v, _, ok, err := bare.GetValue(t.Context(), keys[0][0]); v != "new" || !ok || err != nil {
+				t.Errorf("%s: what was stored since is %q, %v, %v", name, v, ok, err)
+			}
+			if v, _, ok, err := bare.GetValue(t.Context(), keys[1][0]); !c.shut && (v != "old" || !ok || err != nil) {
+				t.Errorf("%s: of another shard GetValue = %q, %v, %v", name, v, ok, err)
+			}
+			if s := f.Health()[0]; s.FencedAll || s.Out {
+				t.Errorf("%s: it is %+v", name, s)
+			}
+		})
+	}
+}
+
+// An operator may empty a shard that came back old before anybody has asked it.
+func TestIncarnationFoundByAnOperator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := &bareServer{memadapter.Plain[string, string](), "run 1", true}
+		f, _ := open(t, equal(1), fleet.Options[string]{}, func(int) corral.Cache[string, string] { return old })
+		must(t, f.Set(t.Context(), "key", fresh("old")))
+		wantGet(t, f, "key", "old", "before")
+		must(t, f.SetState(t.Context(), "s00", fleet.StateUnhealthy))
+		old.run = "run 2"
+		must(t, old.PlainCache.Delete(t.Context(), "key"))
+		must(t, f.SetState(t.Context(), "s00", fleet.StateHealthy))
+		must(t, f.Set(t.Context(), "key", fresh("new")))
+		wantGet(t, f, "key", "new", "stored since")
+		if s := f.Health()[0]; s.FencedAll || s.Incarnation != "run 2" {
+			t.Errorf("it is %+v", s)
+		}
+	})
+}
+
+// What is fenced at the old shard of a key is not brought over: at the new one nobody
+// would know.
+func TestIncarnationIsNotMigrated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		farm := newFarm(t, 3)
+		f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+			return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
+		}, fleet.Options[string]{MaxLife: time.Hour})
+		must(t, err)
+		farm.keys = keysOn(f, 2, 20)
+		must(t, f.Set(t.Context(), farm.keys[1][0], fresh("other")))
+		farm.resurrects(f, farm.keys[0][0])
+		time.Sleep(2 * time.Second)
+		wantGet(t, f, farm.keys[0][1], "", "the fleet finds out")
+		time.Sleep(time.Second)
+		late := farm.keys[0][2]
+		must(t, f.Set(t.Context(), late, fresh("late")))
+		next := equal(3) // all keys of the first server move
+
+		next.Epoch, next.Shards = 2, next.Shards[1:]
+		change, err := f.Apply(t.Context(), next)
+		must(t, err)
+		report, err := fleet.Migrate(t.Context(), f, fleet.MigrateOptions{})
+		must(t, err)
+		<-change.Done()
+		wantGet(t, f, farm.keys[0][0], "", "after the migration")
+		wantGet(t, f, late, "late", "after the migration")
+		wantGet(t, f, farm.keys[1][0], "other", "after the migration")
+		if report.Copied == 0 {
+			t.Errorf("nothing has moved: %+v", report)
+		}
+		must(t, f.Close(t.Context()))
+	})
+}
