@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"slices"
 
 	"github.com/corralcache/corral"
@@ -15,19 +16,6 @@ import (
 // fenced, the last time whatever it holds.
 const hiddenTries = 3
 
-// insist makes requests for leases ask for them whatever is stored under keys that are
-// fenced by themselves: when it was loaded says nothing.
-func (m *member[K, V]) insist(keys []K, requests []corral.LeaseRequest[V]) []corral.LeaseRequest[V] {
-	requests = slices.Clone(requests)
-	for i, key := range keys {
-		if i < len(requests) && m.fence.has(key) {
-			requests[i].Seen, requests[i].Force = nil, true
-			m.cleanSoon()
-		}
-	}
-	return requests
-}
-
 // hidesLease reports whether the answer to a request for a lease is an entry that is
 // fenced.
 func (m *member[K, V]) hidesLease(key K, l corral.Lease[V], err error) bool {
@@ -35,15 +23,15 @@ func (m *member[K, V]) hidesLease(key K, l corral.Lease[V], err error) bool {
 }
 
 // acquireHidden asks again for the leases of the keys of which the answers are fenced,
-// and returns the answers to all.
-func (m *member[K, V]) acquireHidden(keys []K, requests []corral.LeaseRequest[V], leases []corral.Lease[V], err error,
-	ask func([]K, []corral.LeaseRequest[V]) ([]corral.Lease[V], error)) ([]corral.Lease[V], error) {
+// with force whatever is there, and returns the answers to all.
+func (m *member[K, V]) acquireHidden(ctx context.Context, keys []K, requests []corral.LeaseRequest[V],
+	leases []corral.Lease[V], err error, force bool) ([]corral.Lease[V], error) {
 	var hidden batch[K]
 	var again []corral.LeaseRequest[V]
 	for i, key := range keys {
 		if m.hidesLease(key, leases[i], manykeys.Of(err, key)) {
 			r := requests[i]
-			r.Seen = leases[i].Entry
+			r.Seen, r.Force = leases[i].Entry, force
 			hidden.add(key, "", i)
 			again = append(again, r)
 		}
@@ -51,17 +39,16 @@ func (m *member[K, V]) acquireHidden(keys []K, requests []corral.LeaseRequest[V]
 	if len(again) == 0 {
 		return leases, err
 	}
-	now, failed := ask(hidden.keys, again)
+	now, failed := m.acquireOnce(ctx, hidden.keys, again)
 	leases = slices.Clone(leases)
 	errs := make([]error, len(keys))
 	for i, key := range keys {
 		errs[i] = manykeys.Of(err, key)
 	}
 	for j, i := range hidden.at {
+		leases[i] = corral.Lease[V]{}
 		if errs[i] = manykeys.Of(failed, keys[i]); errs[i] == nil {
 			leases[i] = now[j]
-		} else {
-			leases[i] = corral.Lease[V]{}
 		}
 	}
 	return leases, manykeys.Each(keys, func(i int) error { return errs[i] })

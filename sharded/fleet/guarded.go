@@ -107,9 +107,6 @@ func fits[K comparable](err error, keys int, what string, n int) error {
 
 func (m *member[K, V]) acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (l corral.Lease[V], err error) {
 	for try := range hiddenTries {
-		if m.fenced() {
-			r = m.insist([]K{key}, []corral.LeaseRequest[V]{r})[0]
-		}
 		err = m.reading(ctx, key, func() error {
 			l, err = m.leaser.Acquire(ctx, key, r)
 			return err
@@ -126,28 +123,21 @@ func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []cor
 	if err := m.mustLease(); err != nil || len(keys) == 0 {
 		return nil, err
 	}
-	ask := func(keys []K, requests []corral.LeaseRequest[V]) (leases []corral.Lease[V], err error) {
-		if m.fenced() {
-			requests = m.insist(keys, requests)
-		}
-		err = m.reading(ctx, keys[0], func() error {
-			leases, err = m.acquireThose(ctx, keys, requests)
-			return fits[K](err, len(keys), "leases", len(leases))
-		})
-		return leases, err
-	}
-	leases, err = ask(keys, requests)
+	leases, err = m.acquireOnce(ctx, keys, requests)
 	for try := range hiddenTries - 1 {
 		if !m.fenced() || !manykeys.Partial[K](err) {
 			break
 		}
-		leases, err = m.acquireHidden(keys, requests, leases, err, func(keys []K, requests []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
-			for i := range requests {
-				requests[i].Force = try == hiddenTries-2
-			}
-			return ask(keys, requests)
-		})
+		leases, err = m.acquireHidden(ctx, keys, requests, leases, err, try == hiddenTries-2)
 	}
+	return leases, err
+}
+
+func (m *member[K, V]) acquireOnce(ctx context.Context, keys []K, requests []corral.LeaseRequest[V]) (leases []corral.Lease[V], err error) {
+	err = m.reading(ctx, keys[0], func() error {
+		leases, err = m.acquireThose(ctx, keys, requests)
+		return fits[K](err, len(keys), "leases", len(leases))
+	})
 	return leases, err
 }
 

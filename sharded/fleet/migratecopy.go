@@ -93,6 +93,9 @@ func (c *copying[K, V]) read(ctx context.Context, m *member[K, V], keys []K) ([]
 	if !manykeys.Partial[K](err) || len(entries) != len(keys) {
 		return nil, errors.Join(err, manykeys.Fit("fleet", len(keys), "entries of a shard", len(entries)))
 	}
+	if m.fenced() {
+		entries = m.hide(keys, entries)
+	}
 	return entries, nil
 }
 
