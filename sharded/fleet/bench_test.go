@@ -3,9 +3,8 @@ package fleet_test
 import (
 	"context"
 	"fmt"
-	"math"
-	"slices"
 	"testing"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/adapters/memadapter"
@@ -23,79 +22,41 @@ func benchKeys() []string {
 
 var sink int
 
-// BenchmarkRoute is from a key to its shard: hash and pick. Ring's own routing is
-// that of go-redis, a command's way to the client that would send it.
+var routeTimes best
+
+// BenchmarkRoute is from a key to its shard: hash and pick. That of go-redis' Ring is a
+// command's way to the client that would send it.
 func BenchmarkRoute(b *testing.B) {
-	weights := func(n int) fleet.Topology {
-		t := equal(n)
-		for i := range t.Shards {
-			t.Shards[i].Weight = uint32(1 + i%3)
-		}
-		return t
-	}
-	for _, n := range []int{1, 2, 8, 32, 128} {
-		for _, c := range []struct {
-			scheme   string
-			router   fleet.RouterFunc
-			topology fleet.Topology
-		}{
-			{"equal", fleet.Rendezvous(), equal(n)},
-			{"weighted", fleet.Rendezvous(), weights(n)},
-			{"ring", fleet.Ring(160, nil), equal(n)},
-			{"jump", fleet.Jump(), equal(n)},
-		} {
-			if c.scheme == "weighted" && n == 1 {
-				continue
-			}
-			b.Run(fmt.Sprintf("%s/shards=%d", c.scheme, n), func(b *testing.B) {
-				r := route(b, c.router, c.topology).(fleet.Picker)
-				hash := fleet.Hasher[string](nil)
-				keys := benchKeys()
-				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
-					sink += int(r.Pick(hash(keys[i%len(keys)])))
-				}
-				reportShares(b, c.router, c.topology)
-			})
-		}
-		b.Run(fmt.Sprintf("go-redis/shards=%d", n), func(b *testing.B) {
-			ring := newRecordingRing(b, equal(n))
+	var lines []string
+	for _, r := range routings() {
+		b.Run(r.bench(), func(b *testing.B) {
 			keys := benchKeys()
 			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				sink += len(ring.owner(b, keys[i%len(keys)]))
+			if r.router == nil {
+				ring := newRecordingRing(b, r.before)
+				for i := 0; b.Loop(); i++ {
+					sink += len(ring.owner(b, keys[i%len(keys)]))
+				}
+			} else {
+				router := route(b, r.router, r.before).(fleet.Picker)
+				hash := fleet.Hasher[string](nil)
+				for i := 0; b.Loop(); i++ {
+					sink += int(router.Pick(hash(keys[i%len(keys)])))
+				}
 			}
+			routeTimes.note(r.bench(), b)
+			cv, most, moved := r.shares(b)
+			b.ReportMetric(cv, "cv")
+			b.ReportMetric(most, "max/mean")
+			b.ReportMetric(100*moved, "%moved")
 		})
-	}
-}
-
-// reportShares reports of 200,000 keys how unevenly shards have them for their
-// weights, and how many move when a shard of weight 1 is added.
-func reportShares(b *testing.B, scheme fleet.RouterFunc, before fleet.Topology) {
-	const keys = 200_000
-	after := before
-	after.Shards = append(slices.Clone(before.Shards), fleet.Shard{ID: "s99x", Weight: before.Shards[0].Weight})
-	from, to := route(b, scheme, before), route(b, scheme, after)
-	counts, sum, moved := make([]float64, len(before.Shards)), 0.0, 0.0
-	for hash := range hashes(keys) {
-		at := pick(from, hash)
-		counts[at]++
-		if pick(to, hash) != at {
-			moved++
+		if ns, measured := routeTimes.of(r.bench()); measured {
+			lines = append(lines, r.row(b, fmt.Sprintf("%.0f", ns)))
 		}
 	}
-	for _, s := range before.Shards {
-		sum += float64(max(1, s.Weight))
+	if len(lines) == len(routings()) {
+		writeTable(b, routeHead, routeRuler, lines)
 	}
-	var most, squares float64
-	for i, s := range before.Shards {
-		share := counts[i] / keys * sum / float64(max(1, s.Weight)) // 1 is what the weight says
-		most = max(most, share)
-		squares += (share - 1) * (share - 1)
-	}
-	b.ReportMetric(math.Sqrt(squares/float64(len(counts))), "cv")
-	b.ReportMetric(most, "max/mean")
-	b.ReportMetric(100*moved/keys, "%moved")
 }
 
 // BenchmarkHash is what a kind of keys costs to hash.
@@ -143,24 +104,42 @@ func BenchmarkPins(b *testing.B) {
 	})
 }
 
-// BenchmarkGet is a hit through a fleet of caches in memory, beside the cache alone.
+var hitTimes best
+
+const (
+	hitHead  = "| a hit | ns | of one cache |"
+	hitRuler = "|---|--:|--:|"
+)
+
+// BenchmarkGet is a hit through a fleet of caches in memory, beside the cache alone. The
+// fleet minds how its shards are.
 func BenchmarkGet(b *testing.B) {
 	one := memadapter.New[string, string]()
 	pins := memoryPins[string](b, 0)
 	_, _, err := pins.GetOrPin(b.Context(), "other", "s01")
 	must(b, err)
-	caches := map[string]corral.Cache[string, string]{"alone": one}
-	for name, opts := range map[string]fleet.Options[string]{"fleet": {}, "fleet/pins": {Pins: pins}} {
-		f, _ := open(b, equal(8), opts, func(int) corral.Cache[string, string] { return memadapter.New[string, string]() })
-		caches[name] = f.AsCache()
-	}
 	keys := benchKeys()
-	for _, name := range []string{"alone", "fleet", "fleet/pins"} {
-		cache := caches[name]
+	rows := []struct {
+		name string
+		opts *fleet.Options[string]
+	}{
+		{"one cache in memory", nil},
+		{"a fleet of 8", &fleet.Options[string]{}},
+		{"with pins", &fleet.Options[string]{Pins: pins}},
+		{"with a gutter", &fleet.Options[string]{Health: fleet.HealthOptions{Gutter: fleet.GutterOptions{Life: 10 * time.Second}}}},
+		{"without health", &fleet.Options[string]{Health: fleet.HealthOptions{Off: true}}},
+	}
+	var lines []string
+	for _, r := range rows {
+		var cache corral.Cache[string, string] = one
+		if r.opts != nil {
+			f, _ := open(b, equal(8), *r.opts, func(int) corral.Cache[string, string] { return memadapter.New[string, string]() })
+			cache = f.AsCache()
+		}
 		for _, key := range keys {
 			must(b, cache.Set(b.Context(), key, fresh("value")))
 		}
-		b.Run(name, func(b *testing.B) {
+		b.Run(r.name, func(b *testing.B) {
 			ctx := context.Background()
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
@@ -168,6 +147,14 @@ func BenchmarkGet(b *testing.B) {
 					b.Fatal("a miss")
 				}
 			}
+			hitTimes.note(r.name, b)
 		})
+		alone, _ := hitTimes.of(rows[0].name)
+		if ns, measured := hitTimes.of(r.name); measured {
+			lines = append(lines, fmt.Sprintf("| %s | %.0f | %.1f |", r.name, ns, ns/alone))
+		}
+	}
+	if len(lines) == len(rows) {
+		writeTable(b, hitHead, hitRuler, lines)
 	}
 }

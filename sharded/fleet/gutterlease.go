@@ -70,9 +70,9 @@ func (l leasing[K, V]) atLent(ctx context.Context, key K, call func(m *member[K,
 // splitLent calls the gutter with those of the tokens that were got there, and the site
 // s with the others.
 func (l leasing[K, V]) splitLent(ctx context.Context, s site[K, V], p part[K], tokens []string,
-	call func(ctx context.Context, s site[K, V], p part[K], tokens []string) error) error {
+	call func(ctx context.Context, s site[K, V], p part[K], tokens []string, lent bool) error) error {
 	if !slices.ContainsFunc(tokens, func(token string) bool { _, ok := lent(token); return ok }) {
-		return call(ctx, s, p, tokens)
+		return call(ctx, s, p, tokens, false)
 	}
 	var own part[K]
 	var ownTokens []string
@@ -89,12 +89,12 @@ func (l leasing[K, V]) splitLent(ctx context.Context, s site[K, V], p part[K], t
 		}
 		one := part[K]{[]K{key}, []int{at}}
 		err := l.atLent(ctx, key, func(m *member[K, V]) error {
-			return call(ctx, site[K, V]{at: m, lent: true}, one, []string{token})
+			return call(ctx, site[K, V]{at: m}, one, []string{token}, true)
 		})
 		errs = append(errs, only(key, manykeys.Of(err, key)))
 	}
 	if len(own.keys) > 0 {
-		errs = append(errs, manykeys.Join(own.keys, call(ctx, s, own, ownTokens)))
+		errs = append(errs, manykeys.Join(own.keys, call(ctx, s, own, ownTokens, false)))
 	}
 	return manykeys.Join(p.keys, errs...)
 }

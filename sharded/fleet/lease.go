@@ -174,7 +174,7 @@ func (l leasing[K, V]) AcquireMany(ctx context.Context, keys []K, requests []cor
 
 // RenewMany is RenewMany of every shard that a key is on.
 func (l leasing[K, V]) RenewMany(ctx context.Context, keys []K, tokens []string) error {
-	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
+	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string, _ bool) error {
 		return s.renewMoved(ctx, p.keys, tokens)
 	})
 }
@@ -185,9 +185,9 @@ func (l leasing[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, 
 		return errors.Join(err, manykeys.Fit("fleet", len(keys), "tokens", len(tokens)))
 	}
 	window := l.fleet.windowEnd()
-	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
+	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string, lent bool) error {
 		entries := allEndBy(those(entries, p.at), l.fleet.opts.MaxLife)
-		if s.lent {
+		if lent {
 			entries = l.fleet.allShortLived(entries)
 		}
 		return s.fillMoved(ctx, p.keys, tokens, entries, window)
@@ -196,13 +196,13 @@ func (l leasing[K, V]) FillMany(ctx context.Context, keys []K, tokens []string, 
 
 // ReleaseMany is ReleaseMany of every shard that a key is on.
 func (l leasing[K, V]) ReleaseMany(ctx context.Context, keys []K, tokens []string) error {
-	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string) error {
+	return l.withTokens(ctx, keys, tokens, func(ctx context.Context, s site[K, V], p part[K], tokens []string, _ bool) error {
 		return s.releaseMoved(ctx, p.keys, tokens)
 	})
 }
 
 func (l leasing[K, V]) withTokens(ctx context.Context, keys []K, tokens []string,
-	call func(ctx context.Context, s site[K, V], p part[K], tokens []string) error) error {
+	call func(ctx context.Context, s site[K, V], p part[K], tokens []string, lent bool) error) error {
 	if err := manykeys.Fit("fleet", len(keys), "tokens", len(tokens)); err != nil {
 		return err
 	}

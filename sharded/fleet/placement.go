@@ -56,7 +56,6 @@ type site[K comparable, V any] struct {
 	other *member[K, V] // its owner by the other topology; nil if that is the same
 	phase Phase
 	waits *waits[K] // of the placement
-	lent  bool      // at is the key's gutter
 }
 
 // inForce returns by what a call has to go.
@@ -127,7 +126,7 @@ func (f *Fleet[K, V]) site(ctx context.Context, p *placement[K, V], key K) (site
 	if err != nil || other == at {
 		return site[K, V]{at: at}, err
 	}
-	return site[K, V]{at: at, other: other, phase: p.phase, waits: &p.waits}, nil
+	return site[K, V]{at, other, p.phase, &p.waits}, nil
 }
 
 func (f *Fleet[K, V]) settledOwner(ctx context.Context, p *placement[K, V], key K, pin string, pinned bool) (*member[K, V], error) {
