@@ -30,6 +30,11 @@ func (b *bareServer) CheckScan() error {
 	return nil
 }
 
+// ScanPage has small pages, so that there are several.
+func (b *bareServer) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) ([]corral.ScanItem[string, string], string, error) {
+	return b.PlainCache.ScanPage(ctx, cursor, min(count, 3), keysOnly)
+}
+
 func (b *bareServer) holds(t *testing.T, key string) bool {
 	t.Helper()
 	_, _, ok, err := b.PlainCache.GetValue(t.Context(), key)
@@ -72,8 +77,10 @@ func TestIncarnationOfBareValues(t *testing.T) {
 				}
 			}
 			synctest.Wait()
-			if old.holds(t, keys[0][1]) != c.shut {
-				t.Errorf("%s: the shard holds what it held: %v", name, !c.shut)
+			for _, key := range keys[0] {
+				if old.holds(t, key) != c.shut {
+					t.Errorf("%s: the shard holds what it held: %v", name, !c.shut)
+				}
 			}
 			switch {
 			case c.operator:
@@ -148,6 +155,49 @@ func TestIncarnationIsNotMigrated(t *testing.T) {
 		if report.Copied == 0 {
 			t.Errorf("nothing has moved: %+v", report)
 		}
+		must(t, f.Close(t.Context()))
+	})
+}
+
+// noDeletes is a shard in memory of which deletes of many keys fail.
+type noDeletes struct {
+	*memadapter.Cache[string, string]
+}
+
+func (noDeletes) DeleteMany(context.Context, []string) error { return errDown }
+
+// So it is in the memory of the process, and for a key of which a Delete failed; nor does
+// a scan visit it.
+func TestFenceIsNotMigrated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+			return noDeletes{memadapter.New[string, string]()}, nil
+		}, fleet.Options[string]{MaxLife: time.Hour})
+		must(t, err)
+		keys := keysOn(f, 2, 2)[0]
+		must(t, f.Set(t.Context(), keys[0], fresh("old")))
+		must(t, f.Set(t.Context(), keys[1], fresh("other")))
+		wantIs(t, f.DeleteMany(t.Context(), keys[:1]), errDown)
+		for _, keysOnly := range []bool{false, true} {
+			for it, err := range f.Scan(t.Context(), fleet.ScanOptions[string, string]{KeysOnly: keysOnly}) {
+				if must(t, err); it.Key == keys[0] {
+					t.Errorf("a scan visits %s", it.Key)
+				}
+			}
+		}
+		next := equal(2)
+		next.Epoch, next.Shards = 2, next.Shards[1:]
+		change, err := f.Apply(t.Context(), next)
+		must(t, err)
+		report, err := fleet.Migrate(t.Context(), f, fleet.MigrateOptions{})
+		wantIs(t, err, errDown) // what is left at the old shard cannot be deleted there
+		if report.Copied != 1 {
+			t.Errorf("the report is %+v", report)
+		}
+		wantGet(t, f, keys[0], "", "after the migration")
+		wantGet(t, f, keys[1], "other", "after the migration")
+		time.Sleep(time.Hour)
+		<-change.Done()
 		must(t, f.Close(t.Context()))
 	})
 }

@@ -119,10 +119,10 @@ func TestHealthOfCallsOverAllThatHang(t *testing.T) {
 			})
 		},
 		"panics": func(h *hospital) {
-			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error { panic("boom") })
+			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{BestEffort: true}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error { panic("boom") })
 		},
 		"what is no fault": func(h *hospital) {
-			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error {
+			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{BestEffort: true}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error {
 				return fmt.Errorf("this: %w", corral.ErrUndecodable)
 			})
 		},

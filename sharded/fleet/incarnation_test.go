@@ -395,3 +395,123 @@ func TestIncarnationEndsAfterMaxLife(t *testing.T) {
 		}
 	})
 }
+
+// An answer that was on its way when the shard failed is of before: it is asked again.
+func TestIncarnationIsAskedAgain(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"while it is on its way": 0, "when it has come": time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			farm := newFarm(t, 2)
+			f := farm.process(fleet.Options[string]{}, plainly)
+			key := farm.keys[0][0]
+			must(t, f.Set(t.Context(), key, fresh("old")))
+			farm.servers[0].save(t)
+			wantGet(t, f, key, "old", name)
+			must(t, f.Delete(t.Context(), key))
+			time.Sleep(1500 * time.Millisecond)
+			down := false
+			farm.servers[0].do(func(_ context.Context, call string) error {
+				switch {
+				case call == "incarnation told":
+					time.Sleep(500 * time.Millisecond)
+				case down && call == "get":
+					return errDown
+				}
+				return nil
+			})
+			_, err := f.Get(t.Context(), key) // has it asked, in the background
+			must(t, err)
+			synctest.Wait()
+			farm.servers[0].restart(t, "run 2")
+			down = true
+			time.Sleep(100 * time.Millisecond)
+			_, err = f.Get(t.Context(), key)
+			wantIs(t, err, errDown)
+			down = false
+			time.Sleep(100*time.Millisecond + wait)
+			wantGet(t, f, key, "", name)
+		})
+	}
+}
+
+// What is stored while a lease is asked for again is the answer, and is not loaded over.
+func TestIncarnationLeaseOfWhatIsStoredMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		farm := newFarm(t, 2)
+		f := farm.process(fleet.Options[string]{}, leasing)
+		keys := farm.keys[0][:2]
+		for _, key := range keys {
+			must(t, f.Set(t.Context(), key, fresh("old")))
+		}
+		wantGet(t, f, keys[0], "old", "before")
+		farm.servers[0].save(t)
+		farm.servers[0].restart(t, "run 2")
+		time.Sleep(2 * time.Second)
+		wantGet(t, f, keys[0], "", "after the restart")
+		time.Sleep(time.Nanosecond)
+		acquires := 0
+		farm.servers[0].do(func(_ context.Context, call string) error {
+			if call != "acquire" {
+				return nil
+			}
+			if acquires++; acquires%2 == 0 { // by another process
+				farm.servers[0].mu.Lock()
+				defer farm.servers[0].mu.Unlock()
+				for _, key := range keys {
+					must(t, farm.servers[0].store.Process().Set(t.Context(), key, fresh("new")))
+				}
+			}
+			return nil
+		})
+		l, err := f.Acquire(t.Context(), keys[0], aRequest{Token: "one"})
+		if err != nil || l.State != corral.LeaseChanged || l.Entry.Value != "new" {
+			t.Errorf("Acquire = %+v, %v", l, err)
+		}
+		farm.servers[0].restart(t, "run 2")
+		all, err := f.AcquireMany(t.Context(), keys, []aRequest{{Token: "one"}, {Token: "two"}})
+		must(t, err)
+		for i, l := range all {
+			if l.State != corral.LeaseChanged || l.Entry.Value != "new" {
+				t.Errorf("AcquireMany = %+v of %s", l, keys[i])
+			}
+		}
+		if acquires != 4 {
+			t.Errorf("%d calls", acquires)
+		}
+	})
+}
+
+// If each answer is something old again, stored by a process that does not know, the
+// lease is asked for whatever there is; what is fenced is no answer.
+func TestIncarnationLeaseOfWhatIsOldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		farm := newFarm(t, 2)
+		f := farm.process(fleet.Options[string]{}, leasing)
+		keys := farm.keys[0][:2]
+		wantGet(t, f, keys[0], "", "before")
+		farm.servers[0].restart(t, "run 2")
+		old := fresh("old")
+		time.Sleep(2 * time.Second)
+		wantGet(t, f, keys[0], "", "the fleet finds out")
+		farm.servers[0].do(func(_ context.Context, call string) error {
+			if call == "acquire" {
+				farm.servers[0].mu.Lock()
+				defer farm.servers[0].mu.Unlock()
+				for _, key := range keys {
+					must(t, farm.servers[0].store.Process().Set(t.Context(), key, old))
+				}
+			}
+			return nil
+		})
+		l, err := f.Acquire(t.Context(), keys[0], aRequest{Token: "one"})
+		if err != nil || l.State != corral.LeaseHeld {
+			t.Errorf("Acquire = %+v, %v", l, err)
+		}
+		all, err := f.AcquireMany(t.Context(), keys, []aRequest{{Token: "one"}, {Token: "two"}})
+		must(t, err)
+		for i, l := range all {
+			if l.State != corral.LeaseHeld {
+				t.Errorf("AcquireMany = %+v of %s", l, keys[i])
+			}
+		}
+	})
+}

@@ -99,11 +99,15 @@ type (
 func (c client) Far() bool { return true }
 
 func (c client) Incarnation(ctx context.Context) (string, error) {
-	return on(ctx, c, "incarnation", func(aProcess) (string, error) {
+	run, err := on(ctx, c, "incarnation", func(aProcess) (string, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.run, nil
 	})
+	if err != nil {
+		return "", err
+	}
+	return run, does(ctx, c, "incarnation told", func(aProcess) error { return nil }) // which may take a while
 }
 
 func (c client) Get(ctx context.Context, key string) (anEntry, error) {

@@ -132,6 +132,11 @@ func TestWarmingOfNothing(t *testing.T) {
 		if s := h.Health()[0]; s.State != fleet.StateHealthy {
 			t.Errorf("it is %+v", s)
 		}
+		for hash := range uint64(1000) {
+			if !fleet.Admits(h.Fleet, "s00", hash) {
+				t.Fatalf("what has the hash %d is not asked for at a shard that an operator forced in", hash)
+			}
+		}
 		wantOption(t, h.SetState(t.Context(), "s00", fleet.StateWarming), "SetState: s", fleet.StateWarming)
 	})
 }
