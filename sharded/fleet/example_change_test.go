@@ -204,3 +204,29 @@ func ExampleMemoryEpochs_Load() {
 	fmt.Println(published.Revision, err)
 	// Output: 0 <nil>
 }
+
+// Before the topology changes: what would move?
+func ExampleFleet_Sample() {
+	ctx := context.Background()
+	open := func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+		return memadapter.New[string, string](), nil
+	}
+	f, err := fleet.New(ctx, named(1, "a", "b"), open, fleet.Options[string]{MaxLife: time.Hour})
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close(ctx)
+	for i := range 1000 {
+		e := &corral.Entry[string]{Value: "value", LoadedAt: time.Now(), TTL: time.Minute, Keep: time.Minute}
+		_ = f.Set(ctx, fmt.Sprint("key:", i), e)
+	}
+	e, err := f.Sample(ctx, named(2, "a", "b", "c"), fleet.SampleOptions{})
+	fmt.Printf("%.0f %% of the keys, %.0f %% of the bytes, %v\n", 100*e.Share, 100*e.ByteShare, err)
+	for _, m := range e.Moves {
+		fmt.Println(m.From, "to", m.To, m.Keys, "keys,", m.Bytes, "bytes")
+	}
+	// Output:
+	// 33 % of the keys, 33 % of the bytes, <nil>
+	// a to c 176 keys, 880 bytes
+	// b to c 153 keys, 765 bytes
+}
