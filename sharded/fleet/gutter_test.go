@@ -419,13 +419,27 @@ func TestGutter_Leases(t *testing.T) {
 					must(t, q.Delete(ctx, k))
 				}
 				acquire(q, "e")
+				given, stop := p.Watch(key)
+				defer stop()
+				must(t, p.SetState(ctx, "s00", fleet.StateUnhealthy))
+				atGutter, stop := p.Watch(key)
+				defer stop()
 				if many {
 					must(t, q.ReleaseMany(ctx, all, tokens))
 				} else {
 					must(t, q.Release(ctx, key, tokens[0]))
 				}
+				<-atGutter
+				select {
+				case <-given:
+					t.Error("a lease of the shard itself has ended")
+				default:
+				}
 				if l, err := gutter.Acquire(ctx, key, one{Token: "f"}); err != nil || l.State != corral.LeaseHeld {
 					t.Errorf("%+v, %v after it was given back", l, err)
+				}
+				if a, b := p.Stats().Gutter, q.Stats().Gutter; a.Fills != 2 || b.Fills != 1 || a.Refused+b.Refused != 0 {
+					t.Errorf("%+v and %+v, want leases a and c, and e", a, b)
 				}
 			})
 		})
@@ -570,6 +584,61 @@ func TestGutter_AStoreThatIsLateClearsTheGutterBefore(t *testing.T) {
 			return
 		}
 	})
+}
+
+// A shard that is slow itself takes nothing for others.
+func TestGutter_SparesASlowShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHospital(t, 2, withGutter(10*time.Second))
+		must(t, h.SetState(t.Context(), "s00", fleet.StateUnhealthy))
+		l, err := corral.New(h, corral.Options{TTL: time.Minute})
+		must(t, err)
+		defer func() { must(t, l.Close(context.Background())) }()
+		load := func(key string) {
+			t.Helper()
+			_, err := l.GetOrLoad(t.Context(), key, func(context.Context, string) (string, error) { return "value", nil })
+			must(t, err)
+			synctest.Wait()
+		}
+		load(h.keys[0][0])
+		h.patients[1].do(func(context.Context, string) error { time.Sleep(60 * time.Millisecond); return nil })
+		for range 20 {
+			must(t, h.get(1, 1))
+		}
+		if s := h.Health()[1]; s.State != fleet.StateDegraded {
+			t.Fatalf("%+v", s)
+		}
+		load(h.keys[0][1])
+		if s := h.Fleet.Stats().Gutter; s.Fills != 1 || s.Refused != 1 {
+			t.Errorf("%+v, want one fill, before it was slow", s)
+		}
+	})
+}
+
+// settled is a cache that buffers its writes.
+type settled struct {
+	*memadapter.Cache[string, string]
+	keys *[]string
+}
+
+func (s settled) Settle(_ context.Context, key string) error {
+	*s.keys = append(*s.keys, key)
+	return nil
+}
+
+// What was stored in the gutter settles there.
+func TestGutter_Settles(t *testing.T) {
+	var keys [2][]string
+	f, _ := open(t, equal(2), withGutter(time.Second), func(i int) corral.Cache[string, string] {
+		return settled{memadapter.New[string, string](), &keys[i]}
+	})
+	on := keysOn(f, 2, 1)
+	must(t, f.Settle(t.Context(), on[0][0]))
+	must(t, f.SetState(t.Context(), "s00", fleet.StateUnhealthy))
+	must(t, f.Settle(t.Context(), on[0][0]))
+	if len(keys[0]) != 1 || len(keys[1]) != 1 {
+		t.Errorf("%v settled, want the key at each", keys)
+	}
 }
 
 func TestGutter_BadOptions(t *testing.T) {
