@@ -13,7 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/corralcache/corral"
-	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/stored"
 	"github.com/corralcache/corral/sharded/fleet"
 )
@@ -146,23 +145,7 @@ func (p *Pins[K]) All(ctx context.Context) iter.Seq2[fleet.Pin[K], error] {
 
 // Compact takes away the pins that keep returns false for. A panic of keep is an error.
 func (p *Pins[K]) Compact(ctx context.Context, keep func(fleet.Pin[K]) bool) (removed int, err error) {
-	defer bounded.Recover("keep", &err)
-	for pin, err := range p.All(ctx) {
-		if err != nil {
-			return removed, err
-		}
-		if keep(pin) {
-			continue
-		}
-		ok, err := p.Unpin(ctx, pin.Key, pin.Shard)
-		if err != nil {
-			return removed, err
-		}
-		if ok {
-			removed++
-		}
-	}
-	return removed, nil
+	return fleet.CompactPins(ctx, p, keep)
 }
 
 // Version is another one after each change, the end of a pin's Life included. It

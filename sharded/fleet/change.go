@@ -22,7 +22,8 @@ var (
 	// serves what it loads, and stores nothing.
 	ErrEpochUnknown = errors.New("fleet: the topology in force is unknown")
 
-	errTooLate = errors.New("fleet: the change is too far to be aborted")
+	// ErrTooLate is what [Change.Abort] gets of a change that closes, or has ended.
+	ErrTooLate = errors.New("fleet: the change is too far to be aborted")
 )
 
 // Change is a change of the topology under way, see [Fleet.Apply]. All calls are safe
@@ -57,7 +58,7 @@ func (c *Change) Err() error {
 // that it costs loads, and entries may be served that had been refreshed since; one
 // that was deleted or set is not. The change has ended after another
 // Options.MaxLife, and until then there can be no other. A change that closes is too
-// far to be aborted.
+// far to be aborted: [ErrTooLate].
 func (c *Change) Abort(ctx context.Context) error { return c.abort(ctx) }
 
 // Apply puts the topology t into force, while the fleet is in use, without sending
@@ -314,7 +315,7 @@ func (f *Fleet[K, V]) abort(ctx context.Context, c *Change) error {
 	case err != nil:
 		return err
 	case now.Phase != PhaseSwitch || f.change.Load() != c:
-		return errTooLate
+		return ErrTooLate
 	}
 	next := now.next(PhasePrepare)
 	next.Aborted = true
@@ -323,7 +324,7 @@ func (f *Fleet[K, V]) abort(ctx context.Context, c *Change) error {
 	case err != nil:
 		return err
 	case !ok:
-		return errTooLate
+		return ErrTooLate
 	}
 	return f.await(ctx)
 }

@@ -97,3 +97,13 @@ func ExampleMemoryPins_Stats() {
 	fmt.Println(s.Pins, s.Hits, s.Misses)
 	// Output: 1 2 1
 }
+
+func ExampleCompactPins() {
+	pins, _ := fleet.NewMemoryPins[string](0)
+	ctx := context.Background()
+	_, _, _ = pins.GetOrPin(ctx, "tenant7", "a")
+	_, _, _ = pins.GetOrPin(ctx, "tenant8", "b")
+	n, err := fleet.CompactPins(ctx, pins, func(pin fleet.Pin[string]) bool { return pin.Shard != "a" })
+	fmt.Println(n, err)
+	// Output: 1 <nil>
+}

@@ -211,23 +211,7 @@ func (p *MemoryPins[K]) All(ctx context.Context) iter.Seq2[Pin[K], error] {
 // Compact takes away the pins that keep returns false for. keep is called under no
 // lock; its panic is an error.
 func (p *MemoryPins[K]) Compact(ctx context.Context, keep func(Pin[K]) bool) (removed int, err error) {
-	defer bounded.Recover("keep", &err)
-	for pin, err := range p.All(ctx) {
-		if err != nil {
-			return removed, err
-		}
-		if keep(pin) {
-			continue
-		}
-		ok, err := p.Unpin(ctx, pin.Key, pin.Shard)
-		if err != nil {
-			return removed, err
-		}
-		if ok {
-			removed++
-		}
-	}
-	return removed, nil
+	return CompactPins(ctx, p, keep)
 }
 
 // Version counts the changes. The error is always nil.

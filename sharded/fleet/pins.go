@@ -5,6 +5,8 @@ import (
 	"errors"
 	"iter"
 	"unicode/utf8"
+
+	"github.com/corralcache/corral/internal/bounded"
 )
 
 // ErrPinsFull is what Pins return for a key when they hold as many as they may. No
@@ -63,4 +65,26 @@ func checkShard(argument, id string) error {
 		return option("Pins: "+argument, id, "must be a shard's ID: 1 to 255 bytes of UTF-8")
 	}
 	return nil
+}
+
+// CompactPins is Compact of pins that can be listed and taken away one by one, for who
+// makes [Pins]. A panic of keep is an error; removed are those until then.
+func CompactPins[K comparable](ctx context.Context, p Pins[K], keep func(Pin[K]) bool) (removed int, err error) {
+	defer bounded.Recover("keep", &err)
+	for pin, err := range p.All(ctx) {
+		if err != nil {
+			return removed, err
+		}
+		if keep(pin) {
+			continue
+		}
+		ok, err := p.Unpin(ctx, pin.Key, pin.Shard)
+		if err != nil {
+			return removed, err
+		}
+		if ok {
+			removed++
+		}
+	}
+	return removed, nil
 }
