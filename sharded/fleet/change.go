@@ -251,7 +251,9 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 	placed := &placement[K, V]{phase: p.Phase, begin: time.Now(), replaced: make(chan struct{})}
 	var err error
 	if placed.layout, err = f.lay(ctx, p.Topology); err != nil || p.Phase == PhaseSettled {
-		placed.all = placed.layout
+		if err == nil {
+			placed.all = f.flat(p.Topology, placed.layout)
+		}
 		return placed, err
 	}
 	if placed.other, err = f.lay(ctx, *p.Previous); err != nil {
@@ -263,7 +265,8 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 			all.Shards = append(slices.Clip(all.Shards), s)
 		}
 	}
-	placed.all = layOut(all.sorted(), nil, f.open)
+	placed.all = f.flat(all.sorted(), nil)
+	f.mix(placed, p)
 	if p.Phase == PhasePrepare {
 		placed.layout, placed.other = placed.other, placed.layout
 	}

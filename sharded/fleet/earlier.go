@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // clearEarlier calls clear with the keys that a write, which is made again because the
@@ -20,8 +21,13 @@ func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V
 		errs = append(errs, err)
 		for _, p := range before {
 			m, err := f.storedAt(ctx, p, key)
-			if errs = append(errs, err); err == nil && m != s.at && m != s.other {
-				left[m] = append(left[m], key)
+			if errs = append(errs, err); err != nil {
+				continue
+			}
+			for _, m := range m.shards() {
+				if !slices.Contains(s.at.shards(), m) && (s.other == nil || !slices.Contains(s.other.shards(), m)) {
+					left[m] = append(left[m], key)
+				}
 			}
 		}
 	}
