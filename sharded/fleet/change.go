@@ -22,6 +22,7 @@ var (
 	// serves what it loads, and stores nothing.
 	ErrEpochUnknown = errors.New("fleet: the topology in force is unknown")
 
+	errEjected = errors.New("fleet: a change that ejects a zone cannot be aborted: that zone has missed deletes")
 	errTooLate = errors.New("fleet: the change is too far to be aborted")
 )
 
@@ -57,7 +58,7 @@ func (c *Change) Err() error {
 // that it costs loads, and entries may be served that had been refreshed since; one
 // that was deleted or set is not. The change has ended after another
 // Options.MaxLife, and until then there can be no other. A change that closes is too
-// far to be aborted.
+// far to be aborted, and so is one that ejects a zone: nobody deletes there any more.
 func (c *Change) Abort(ctx context.Context) error { return c.abort(ctx) }
 
 // Apply puts the topology t into force, while the fleet is in use, without sending
@@ -144,14 +145,23 @@ func (before Topology) permits(t Topology) error {
 	if t.Epoch <= before.Epoch {
 		return option("Topology.Epoch", t.Epoch, fmt.Sprintf("must be above %d, that of the topology in force", before.Epoch))
 	}
-	addrs := map[string]string{}
+	shards := map[string]Shard{}
 	for _, s := range before.Shards {
-		addrs[s.ID] = s.Addr
+		shards[s.ID] = s
 	}
 	for i, s := range t.Shards {
-		if addr, stays := addrs[s.ID]; stays && addr != s.Addr {
-			return option(fmt.Sprintf("Topology.Shards[%d].Addr", i), fmt.Sprintf("%q", s.Addr),
-				fmt.Sprintf("must be %q as before: another server is another shard, with an ID of its own", addr))
+		was, stays := shards[s.ID]
+		field := fmt.Sprintf("Topology.Shards[%d].", i)
+		switch {
+		case !stays:
+		case was.Addr != s.Addr:
+			return option(field+"Addr", fmt.Sprintf("%q", s.Addr),
+				fmt.Sprintf("must be %q as before: another server is another shard, with an ID of its own", was.Addr))
+		case was.group() != s.group():
+			return option(field+"Group", fmt.Sprintf("%q", s.Group),
+				fmt.Sprintf("must be %q as before: the shard holds the keys of that group", was.group()))
+		case was.Zone != "" && was.Zone != s.Zone:
+			return option(field+"Zone", fmt.Sprintf("%q", s.Zone), fmt.Sprintf("must be %q as before", was.Zone))
 		}
 	}
 	return nil
@@ -318,6 +328,8 @@ func (f *Fleet[K, V]) abort(ctx context.Context, c *Change) error {
 		return err
 	case now.Phase != PhaseSwitch || f.change.Load() != c:
 		return errTooLate
+	case len(ejected(*now.Previous, now.Topology)) > 0:
+		return errEjected
 	}
 	next := now.next(PhasePrepare)
 	next.Aborted = true

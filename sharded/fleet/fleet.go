@@ -191,9 +191,9 @@ type Explanation struct {
 	// first, then those that it is copied to and deleted at after that.
 	Replicas []string
 
-	Out     bool     // Owner is out, and not read
-	Phase   Phase    // of a change of the topology
-	Other   string   // its owner by the topology that is changed to or from; empty if that is Owner
+	Out   bool   // Owner is out, and not read
+	Phase Phase  // of a change of the topology
+	Other string // its owner by the topology that is changed to or from; empty if that is Owner
 }
 
 // Explain says why key is on its shard. It asks Options.Pins anew and changes

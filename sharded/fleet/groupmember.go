@@ -99,11 +99,7 @@ func (f *Fleet[K, V]) groupOf(placed Shard, all []replica[K, V], window time.Tim
 func (f *Fleet[K, V]) mix(p *placement[K, V], published Published) {
 	g := mixer[K, V]{fleet: f, phase: p.phase, now: published.Topology.byGroup(), before: published.Previous.byGroup(), until: p.begin}
 	if p.phase == PhaseSwitch || p.phase == PhaseClose {
-		g.ejected = published.Previous.zones()
-		for zone := range published.Topology.zones() {
-			delete(g.ejected, zone)
-		}
-		delete(g.ejected, "")
+		g.ejected = ejected(*published.Previous, published.Topology)
 		if p.phase == PhaseSwitch && f.epoch != nil {
 			g.until = p.begin.Add(f.epoch.grace())
 		}

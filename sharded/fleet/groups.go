@@ -54,20 +54,33 @@ func (t Topology) placed() Topology {
 	return Topology{Epoch: t.Epoch, Shards: shards}.sorted()
 }
 
-// byGroup returns the shards of each group.
+// find returns the shard with an ID.
+func (t Topology) find(id string) (s Shard, ok bool) {
+	i := slices.IndexFunc(t.Shards, func(s Shard) bool { return s.ID == id })
+	if i < 0 {
+		return s, false
+	}
+	return t.Shards[i], true
+}
+
+// byGroup returns the shards of each group, in order of their IDs.
 func (t Topology) byGroup() map[string][]Shard {
 	groups := make(map[string][]Shard, len(t.Shards))
-	for _, s := range t.Shards {
+	for _, s := range t.sorted().Shards {
 		groups[s.group()] = append(groups[s.group()], s)
 	}
 	return groups
 }
 
-// zones returns those that shards are in.
-func (t Topology) zones() map[string]bool {
+// ejected returns the zones of which a change of the topology leaves no shard.
+func ejected(from, to Topology) map[string]bool {
 	zones := map[string]bool{}
-	for _, s := range t.Shards {
+	for _, s := range from.Shards {
 		zones[s.Zone] = true
 	}
+	for _, s := range to.Shards {
+		delete(zones, s.Zone)
+	}
+	delete(zones, "")
 	return zones
 }

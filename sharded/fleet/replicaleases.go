@@ -51,6 +51,7 @@ func (r *replicas[K, V]) AcquireMany(ctx context.Context, keys []K, requests []c
 		return c.all[i].at(round)
 	}, c.ask, c.answered)
 	c.settle()
+	c.look()
 	leases := make([]corral.Lease[V], len(keys))
 	return leases, manykeys.Each(keys, func(i int) (err error) {
 		leases[i], err = c.all[i].result()
@@ -64,7 +65,7 @@ type claims[K comparable, V any] struct {
 	ctx   context.Context // of the call
 	keys  []K
 	all   []claim[K, V]
-	found []int           // whose entry was found after leases were held
+	found []int // whose entry was found after leases were held
 }
 
 // claim is that of one key.
@@ -72,9 +73,10 @@ type claim[K comparable, V any] struct {
 	way[K, V]
 	request corral.LeaseRequest[V]
 	held    []holding[K, V]
-	empty   bool            // nothing is stored where the first lease is held
+	empty   bool            // nothing is stored where leases are held
 	lease   corral.Lease[V] // what a step came to
 	from    *replica[K, V]  // where the entry was found
+	asked   int             // steps
 	over    bool            // nothing more is asked, and what is held is not wanted
 	lost    bool            // a lease under which the entry was to be stored
 	err     error
@@ -101,8 +103,8 @@ func (c *claim[K, V]) result() (corral.Lease[V], error) {
 func (c *claims[K, V]) ask(m *replica[K, V], _ int, keys []K, at []int) error {
 	asks := make([]corral.LeaseRequest[V], len(keys))
 	for j, i := range at {
-		if asks[j] = c.all[i].request; len(c.all[i].held) > 0 {
-			asks[j].Seen = nil // which is that of another replica
+		if asks[j] = c.all[i].request; len(c.all[i].held) > 0 && !c.all[i].empty {
+			asks[j].Seen = nil // which is that of the first replica
 		}
 	}
 	leases, err := m.acquireSome(c.ctx, keys, asks)
@@ -146,19 +148,24 @@ const newerBy = time.Second
 func (c *claim[K, V]) known(plain bool) bool {
 	found, seen := c.lease.Entry, c.request.Seen
 	switch {
-	case len(c.held) == 0 || found == nil || seen == nil || c.empty:
+	case len(c.held) == 0 || c.empty || found == nil || seen == nil: // what is not in the first replica was seen here
 		return false
 	case plain:
 		return found.Keep <= seen.Keep+ttlMargin
 	case found.LoadedAt.IsZero() || seen.LoadedAt.IsZero():
 		return true
 	}
-	return found.LoadedAt.Sub(seen.LoadedAt) < min(newerBy, max(1, seen.TTL/2))
+	apart := found.LoadedAt.Sub(seen.LoadedAt)
+	if apart > -newerBy && apart < newerBy && ((found.TTL-seen.TTL).Abs() > ttlMargin || (found.LoadTime-seen.LoadTime).Abs() > ttlMargin) {
+		return false // another load
+	}
+	return apart < min(newerBy, max(1, seen.TTL/2))
 }
 
 // answered notes what a step came to.
 func (c *claims[K, V]) answered(m *replica[K, V], i int, err error) {
 	q := &c.all[i]
+	q.asked++
 	switch {
 	case err != nil && c.ctx.Err() == nil && m.vitals.classify(err) != NoFault:
 		if q.err = err; len(q.held) > 0 {
@@ -168,9 +175,7 @@ func (c *claims[K, V]) answered(m *replica[K, V], i int, err error) {
 	case err != nil:
 		q.over, q.err, q.lease = true, err, corral.Lease[V]{}
 	case q.lease.State == corral.LeaseHeld:
-		if len(q.held) == 0 {
-			q.empty = q.lease.Empty
-		}
+		q.empty = q.lease.Empty && (q.empty || len(q.held) == 0)
 		q.held = append(q.held, holding[K, V]{m, q.lease.Token})
 	case q.lease.State == corral.LeaseChanged && len(q.held) > 0 && q.lease.Entry != nil:
 		q.over, q.err, q.from = true, nil, m
@@ -227,6 +232,25 @@ func (c *claims[K, V]) settle() {
 	eachHeld(c.keys, back, func(m *replica[K, V], keys []K, tokens []string, _ []int) error {
 		return m.releaseSome(c.ctx, keys, tokens)
 	}, func(holding[K, V], int, error) {}) // they end by themselves
+}
+
+// look finds out whether what is busy where this process reads is stored at the holder.
+func (c *claims[K, V]) look() {
+	inRounds(c.keys, func(i, round int) *replica[K, V] {
+		q := &c.all[i]
+		if q.err != nil || q.lost || !q.over || len(q.held) > 0 || q.lease.State != corral.LeaseBusy || !q.lease.Empty {
+			return nil
+		}
+		return q.at(q.asked + round)
+	}, func(m *replica[K, V], _ int, keys []K, at []int) error {
+		entries, err := m.getSome(c.ctx, keys)
+		for j, i := range at {
+			if manykeys.Partial[K](err) && entries[j] != nil {
+				c.all[i].lease.Empty = false
+			}
+		}
+		return err
+	}, func(*replica[K, V], int, error) {})
 }
 
 // eachHeld calls, for each key, the replicas where leases of it are held, the last first.

@@ -176,6 +176,14 @@ func (r *replicas[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 	return site[K, V]{at: here.member, other: there.member, waits: &r.waits}.watchBoth(key)
 }
 
+func (m *member[K, V]) getSome(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
+	if len(keys) > 1 {
+		return m.getMany(ctx, whole, keys)
+	}
+	e, err := m.get(ctx, whole, keys[0])
+	return []*corral.Entry[V]{e}, manykeys.Each(keys, func(int) error { return err })
+}
+
 func (m *member[K, V]) acquireSome(ctx context.Context, keys []K, asks []corral.LeaseRequest[V]) ([]corral.Lease[V], error) {
 	if len(keys) > 1 {
 		return m.acquireMany(ctx, keys, asks)

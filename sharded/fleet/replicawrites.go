@@ -33,7 +33,9 @@ func (r *replicas[K, V]) SetMany(ctx context.Context, keys []K, entries []*corra
 }
 
 // DeleteMany is Delete of many keys.
-func (r *replicas[K, V]) DeleteMany(ctx context.Context, keys []K) error { return r.write(ctx, keys, nil) }
+func (r *replicas[K, V]) DeleteMany(ctx context.Context, keys []K) error {
+	return r.write(ctx, keys, nil)
+}
 
 // Settle waits for the replicas that buffer their writes.
 func (r *replicas[K, V]) Settle(ctx context.Context, key K) error {
