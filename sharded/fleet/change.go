@@ -263,6 +263,7 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 	if placed.layout, err = f.lay(ctx, p.Topology); err != nil || p.Phase == PhaseSettled {
 		if err == nil {
 			placed.all = f.flat(p.Topology, placed.layout)
+			placed.own()
 		}
 		return placed, err
 	}
@@ -277,6 +278,7 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 	}
 	placed.all = f.flat(all.sorted(), nil)
 	f.mix(placed, p)
+	placed.own()
 	if p.Phase == PhasePrepare {
 		placed.layout, placed.other = placed.other, placed.layout
 	}

@@ -190,6 +190,23 @@ func (g *mixer[K, V]) leaving(placed Shard) *member[K, V] {
 	return g.fleet.groupOf(placed, all, g.window)
 }
 
+// own has the groups know what they are part of.
+func (p *placement[K, V]) own() {
+	for _, l := range []*layout[K, V]{p.layout, p.other} {
+		if l == nil {
+			continue
+		}
+		for _, m := range l.members {
+			if m.group != nil {
+				m.group.placed = p
+			}
+		}
+	}
+	for _, m := range p.mixed {
+		m.group.placed = p
+	}
+}
+
 // healthy reports whether any replica is read.
 func (r *replicas[K, V]) healthy() bool {
 	return slices.ContainsFunc(r.all, func(m replica[K, V]) bool { return m.read && !m.vitals.out() })

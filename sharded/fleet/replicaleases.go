@@ -48,7 +48,12 @@ func (r *replicas[K, V]) AcquireMany(ctx context.Context, keys []K, requests []c
 		if c.all[i].over {
 			return nil
 		}
-		return c.all[i].at(round)
+		m := c.all[i].at(round)
+		if m != nil && len(c.all[i].held) > 0 && !r.inForce() {
+			c.all[i].over, c.all[i].err = true, errReplaced
+			return nil
+		}
+		return m
 	}, c.ask, c.answered)
 	c.settle()
 	c.look()
@@ -103,8 +108,8 @@ func (c *claim[K, V]) result() (corral.Lease[V], error) {
 func (c *claims[K, V]) ask(m *replica[K, V], _ int, keys []K, at []int) error {
 	asks := make([]corral.LeaseRequest[V], len(keys))
 	for j, i := range at {
-		if asks[j] = c.all[i].request; len(c.all[i].held) > 0 && !c.all[i].empty {
-			asks[j].Seen = nil // which is that of the first replica
+		if asks[j] = c.all[i].request; len(c.all[i].held) > 0 {
+			asks[j].Seen = nil // which may be another replica's
 		}
 	}
 	leases, err := m.acquireSome(c.ctx, keys, asks)
@@ -139,6 +144,13 @@ func (c *claims[K, V]) ask(m *replica[K, V], _ int, keys []K, at []int) error {
 	return manykeys.Join(keys, err, manykeys.Join(again.keys, failed))
 }
 
+// errReplaced is what a call comes to that took so long that a replica is not asked any
+// more which it was about to look at: that may not have been deleted from since.
+var errReplaced = errors.New("fleet: the topology changed meanwhile")
+
+// inForce reports whether calls go by these replicas all the while.
+func (r *replicas[K, V]) inForce() bool { return r.placed == nil || r.fleet.still(r.placed) }
+
 // newerBy is how far apart the clocks of two replicas may be that say when an entry was
 // loaded. What is loaded before half of its TTL is over was not wanted.
 const newerBy = time.Second
@@ -148,7 +160,9 @@ const newerBy = time.Second
 func (c *claim[K, V]) known(plain bool) bool {
 	found, seen := c.lease.Entry, c.request.Seen
 	switch {
-	case len(c.held) == 0 || c.empty || found == nil || seen == nil: // what is not in the first replica was seen here
+	case len(c.held) == 0 || found == nil || seen == nil:
+		return false
+	case c.empty && found.Version != seen.Version: // what is not in the first replica was seen here, or is gone
 		return false
 	case plain:
 		return found.Keep <= seen.Keep+ttlMargin
