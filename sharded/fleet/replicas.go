@@ -27,7 +27,7 @@ type replicas[K comparable, V any] struct {
 	all    []replica[K, V] // in order of their IDs
 	near   *member[K, V]   // the only one that is read in the zone of this process; nil if there is none, or several
 	placed *placement[K, V]
-	window time.Time       // until when replicas are looked at that leave
+	window time.Time // until when replicas are looked at that leave
 	waits  waits[K]
 }
 

@@ -28,13 +28,17 @@ func sealed[K comparable, V any](held []holding[K, V]) string {
 	return string(b)
 }
 
-// unsealed returns the leases of a token, as far as their replicas can still store; of
-// any other token one at each replica, and named is false.
+// asked reports whether anybody looks at what is stored at the replica.
+func (m *replica[K, V]) asked() bool { return m.read || m.was }
+
+// unsealed returns the leases of a token, as far as it is of use to store there: what
+// nobody looks at would be found by who takes the replica back. Of any other token it is
+// one at each replica, and named is false.
 func (r *replicas[K, V]) unsealed(token string) (held []holding[K, V], named bool) {
 	rest, named := strings.CutPrefix(token, sealedMark)
 	if !named {
 		for i := range r.all {
-			if !r.all[i].ends {
+			if r.all[i].asked() {
 				held = append(held, holding[K, V]{&r.all[i], token})
 			}
 		}
@@ -51,7 +55,7 @@ func (r *replicas[K, V]) unsealed(token string) (held []holding[K, V], named boo
 			texts[i], rest = after[:n], after[n:]
 		}
 		for i := range r.all {
-			if m := &r.all[i]; m.shard.ID == texts[0] && !m.ends {
+			if m := &r.all[i]; m.shard.ID == texts[0] && m.asked() {
 				held = append(held, holding[K, V]{m, texts[1]})
 			}
 		}
@@ -84,9 +88,15 @@ func (r *replicas[K, V]) RenewMany(ctx context.Context, keys []K, tokens []strin
 
 // ReleaseMany releases each lease where it is held.
 func (r *replicas[K, V]) ReleaseMany(ctx context.Context, keys []K, tokens []string) error {
-	return r.withHeld(keys, tokens, func(m *replica[K, V], keys []K, tokens []string, _ []int) error {
+	err := r.withHeld(keys, tokens, func(m *replica[K, V], keys []K, tokens []string, _ []int) error {
 		return m.releaseSome(ctx, keys, tokens)
 	}, nil)
+	return manykeys.Each(keys, func(i int) error {
+		if err := manykeys.Of(err, keys[i]); !errors.Is(err, corral.ErrLeaseLost) { // of a replica that left
+			return err
+		}
+		return nil
+	})
 }
 
 // FillMany stores each entry where its leases are held, at the key's holder first. If a
