@@ -218,7 +218,7 @@ func (f *Fleet[K, V]) Prompt() bool { return f.can.prompt && f.can.far }
 
 // Check returns what the shards that can tell say of themselves.
 func (f *Fleet[K, V]) Check() error {
-	l := f.placed.Load().layout
+	l := f.placed.Load().all
 	return ofShards(l.topology.Shards, func(i int, _ Shard) error {
 		if c := l.members[i].checker; c != nil {
 			return c.Check()

@@ -22,8 +22,11 @@ var (
 	// serves what it loads, and stores nothing.
 	ErrEpochUnknown = errors.New("fleet: the topology in force is unknown")
 
-	// ErrTooLate is what [Change.Abort] gets of a change that closes, or has ended.
+	// ErrTooLate is what [Change.Abort] gets of a change that closes, or has ended, and
+	// wrapped of one that ejects a zone.
 	ErrTooLate = errors.New("fleet: the change is too far to be aborted")
+
+	errEjected = fmt.Errorf("%w: the zone that it ejects has missed deletes", ErrTooLate)
 )
 
 // Change is a change of the topology under way, see [Fleet.Apply]. All calls are safe
@@ -58,7 +61,8 @@ func (c *Change) Err() error {
 // that it costs loads, and entries may be served that had been refreshed since; one
 // that was deleted or set is not. The change has ended after another
 // Options.MaxLife, and until then there can be no other. A change that closes is too
-// far to be aborted: [ErrTooLate].
+// far to be aborted, and so is one that ejects a zone, where nobody deletes any more:
+// [ErrTooLate].
 func (c *Change) Abort(ctx context.Context) error { return c.abort(ctx) }
 
 // Apply puts the topology t into force, while the fleet is in use, without sending
@@ -145,14 +149,23 @@ func (before Topology) permits(t Topology) error {
 	if t.Epoch <= before.Epoch {
 		return option("Topology.Epoch", t.Epoch, fmt.Sprintf("must be above %d, that of the topology in force", before.Epoch))
 	}
-	addrs := map[string]string{}
+	shards := map[string]Shard{}
 	for _, s := range before.Shards {
-		addrs[s.ID] = s.Addr
+		shards[s.ID] = s
 	}
 	for i, s := range t.Shards {
-		if addr, stays := addrs[s.ID]; stays && addr != s.Addr {
-			return option(fmt.Sprintf("Topology.Shards[%d].Addr", i), fmt.Sprintf("%q", s.Addr),
-				fmt.Sprintf("must be %q as before: another server is another shard, with an ID of its own", addr))
+		was, stays := shards[s.ID]
+		field := fmt.Sprintf("Topology.Shards[%d].", i)
+		switch {
+		case !stays:
+		case was.Addr != s.Addr:
+			return option(field+"Addr", fmt.Sprintf("%q", s.Addr),
+				fmt.Sprintf("must be %q as before: another server is another shard, with an ID of its own", was.Addr))
+		case was.group() != s.group():
+			return option(field+"Group", fmt.Sprintf("%q", s.Group),
+				fmt.Sprintf("must be %q as before: the shard holds the keys of that group", was.group()))
+		case was.Zone != "" && was.Zone != s.Zone:
+			return option(field+"Zone", fmt.Sprintf("%q", s.Zone), fmt.Sprintf("must be %q as before", was.Zone))
 		}
 	}
 	return nil
@@ -252,7 +265,10 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 	placed := &placement[K, V]{phase: p.Phase, begin: time.Now(), replaced: make(chan struct{})}
 	var err error
 	if placed.layout, err = f.lay(ctx, p.Topology); err != nil || p.Phase == PhaseSettled {
-		placed.all = placed.layout
+		if err == nil {
+			placed.all = f.flat(p.Topology, placed.layout)
+			placed.own()
+		}
 		return placed, err
 	}
 	if placed.other, err = f.lay(ctx, *p.Previous); err != nil {
@@ -264,7 +280,9 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 			all.Shards = append(slices.Clip(all.Shards), s)
 		}
 	}
-	placed.all = layOut(all.sorted(), nil, f.open)
+	placed.all = f.flat(all.sorted(), nil)
+	f.mix(placed, p)
+	placed.own()
 	if p.Phase == PhasePrepare {
 		placed.layout, placed.other = placed.other, placed.layout
 	}
@@ -316,6 +334,8 @@ func (f *Fleet[K, V]) abort(ctx context.Context, c *Change) error {
 		return err
 	case now.Phase != PhaseSwitch || f.change.Load() != c:
 		return ErrTooLate
+	case len(ejected(*now.Previous, now.Topology)) > 0:
+		return errEjected
 	}
 	next := now.next(PhasePrepare)
 	next.Aborted = true

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // clearEarlier calls clear with the keys that a write, which is made again because the
@@ -21,8 +22,8 @@ func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V
 		for _, p := range before {
 			m, gutter, err := f.storedAt(ctx, p, key)
 			errs = append(errs, err)
-			for _, m := range []*member[K, V]{m, gutter} {
-				if m != nil && m != s.at && m != s.other {
+			for _, m := range append(m.shards(), gutter.shards()...) {
+				if !slices.Contains(s.at.shards(), m) && !slices.Contains(s.other.shards(), m) {
 					left[m] = append(left[m], key)
 				}
 			}

@@ -174,6 +174,9 @@ func (f *fence[K]) size() (keys int, all bool) {
 // fenceFailed fences the keys of a user's write that failed, also one that was given up:
 // it may have come to nothing. A refusal tells what is there.
 func (m *member[K, V]) fenceFailed(ctx context.Context, keys []K, err error, out bool) {
+	if m.group != nil { // the replica that failed has fenced them
+		return
+	}
 	var lost []K
 	for _, key := range keys {
 		if e := manykeys.Of(err, key); e != nil && (out || ctx.Err() != nil || m.vitals.classify(e) != NoFault) {

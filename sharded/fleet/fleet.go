@@ -36,6 +36,7 @@ type Fleet[K comparable, V any] struct {
 	epoch     *epochLease // nil without Epochs
 	wake      wake        // goes on with a change
 	ward      *ward       // knows which shards are out
+	calm      *ward       // of groups, whose shards are each known to ward
 
 	turns   chan struct{}            // holds one thing while somebody has the turn to replace placed
 	open    map[string]*member[K, V] // by ID; guarded by the turn
@@ -76,6 +77,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 	}
 	f.ward = newWard(opts.Health, func(ctx context.Context, e HealthChange) { tell(ctx, f, opts.Hooks.HealthChange, e) }, f.vitals)
 	f.ward.maxLife = opts.MaxLife
+	f.calm = newWard(HealthOptions{Off: true, Classify: func(error) Fault { return NoFault }}, func(context.Context, HealthChange) {}, func() []*vitals { return nil })
 	f.calls, f.leasing, f.scanning = calls[K, V]{f, whole}, leasing[K, V]{f}, scanning[K, V]{f}
 	var err error
 	if f.hasher, err = newHasher(opts.KeyBytes, opts.Secret); err != nil {
@@ -152,7 +154,8 @@ func (f *Fleet[K, V]) Close(ctx context.Context) error {
 	return f.endedAs
 }
 
-// Owner returns the shard that key is on. It asks nobody: pins that are not in
+// Owner returns the shard that key is on, of several with the same keys the one that
+// this process reads. It asks nobody: pins that are not in
 // memory are those last seen. It returns the zero Shard for a key that KeyBytes or
 // the Router cannot place.
 func (f *Fleet[K, V]) Owner(key K) Shard {
@@ -161,9 +164,18 @@ func (f *Fleet[K, V]) Owner(key K) Shard {
 		return Shard{}
 	}
 	pin, _ := f.pins.peek(key)
-	m, err := f.placed.Load().layout.owner(hash, pin)
+	p := f.placed.Load()
+	m, err := p.layout.owner(hash, pin)
 	if err != nil {
 		return Shard{}
+	}
+	if m.group != nil {
+		if m = m.group.reader(key); m == nil {
+			return Shard{}
+		}
+	}
+	if i, known := p.all.at[m.shard.ID]; known {
+		return p.all.topology.Shards[i]
 	}
 	return m.shard
 }
@@ -172,13 +184,18 @@ func (f *Fleet[K, V]) Owner(key K) Shard {
 type Explanation struct {
 	Epoch   uint64   // of the topology
 	Hash    uint64   // of the key's bytes
-	Ranking []string // the IDs of the shards, the computed owner first
+	Ranking []string // the IDs of the shards, the computed owner first; of groups their names
 	Pin     string   // the shard that the key is pinned to; empty for none
-	Owner   string   // the shard that the key is on
-	Out     bool     // Owner is out, and not read
-	Gutter  string   // where the key is kept while Owner is out; empty for nowhere
-	Phase   Phase    // of a change of the topology
-	Other   string   // its owner by the topology that is changed to or from; empty if that is Owner
+	Owner   string   // the shard, or the group, that the key is on
+
+	// Replicas are, where Owner is a group of several shards, their IDs: the key's holder
+	// first, then those that it is copied to and deleted at after that.
+	Replicas []string
+
+	Out    bool   // Owner is out, and not read
+	Gutter string // where the key is kept while Owner is out; empty for nowhere
+	Phase  Phase  // of a change of the topology
+	Other  string // its owner by the topology that is changed to or from; empty if that is Owner
 }
 
 // Explain says why key is on its shard. It asks Options.Pins anew and changes
@@ -195,7 +212,7 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 		return e, err
 	}
 	for _, i := range ranked {
-		e.Ranking = append(e.Ranking, p.layout.topology.Shards[i].ID)
+		e.Ranking = append(e.Ranking, p.layout.placed[i].ID)
 	}
 	e.Owner = e.Ranking[0]
 	if e.Pin, err = f.pins.ask(ctx, key); err != nil {
@@ -204,7 +221,6 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 	if _, known := p.layout.at[e.Pin]; known {
 		e.Owner = e.Pin
 	}
-	e.Out = p.layout.members[p.layout.at[e.Owner]].vitals.out()
 	if f.gutter().used() {
 		for _, id := range e.Ranking {
 			if id != e.Owner {
@@ -213,13 +229,20 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 			}
 		}
 	}
+	owner := p.layout.members[p.layout.at[e.Owner]]
+	e.Out = !owner.healthy()
+	if owner.group != nil {
+		if e.Replicas, err = owner.group.ids(key); err != nil {
+			return e, err
+		}
+	}
 	if p.other != nil {
 		other, err := p.other.owner(e.Hash, e.Pin)
 		if err != nil {
 			return e, err
 		}
-		if other.shard.ID != e.Owner {
-			e.Other = other.shard.ID
+		if name := p.other.name(other); name != e.Owner {
+			e.Other = name
 		}
 	}
 	return e, nil

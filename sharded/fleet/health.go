@@ -195,10 +195,11 @@ type HealthChange struct {
 // Health returns how the shards are, in order of their IDs; while the topology
 // changes, those of both.
 func (f *Fleet[K, V]) Health() []ShardHealth {
-	members := f.placed.Load().all.members
-	all := make([]ShardHealth, len(members))
-	for i, m := range members {
+	shards := f.placed.Load().all
+	all := make([]ShardHealth, len(shards.members))
+	for i, m := range shards.members {
 		all[i] = m.vitals.health()
+		all[i].Shard = shards.topology.Shards[i]
 		all[i].Fenced, all[i].FencedAll = m.fence.size()
 	}
 	return all

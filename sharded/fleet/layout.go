@@ -16,9 +16,10 @@ import (
 // layout is a topology with its open shards: everything that a route depends on,
 // in one value that never changes.
 type layout[K comparable, V any] struct {
-	topology Topology // in order of IDs, as members
+	topology Topology // in order of IDs
+	placed   []Shard  // what keys are placed on: the shards or, by their names, the groups
 	members  []*member[K, V]
-	at       map[string]int // by ID
+	at       map[string]int // by the ID of what is placed
 	router   Router
 	picker   Picker // router, if it is one of this package
 }
@@ -26,16 +27,16 @@ type layout[K comparable, V any] struct {
 // openAtOnce is how many shards are opened or closed at a time.
 const openAtOnce = 16
 
-// layOut returns the layout of t, whose shards are in open.
-func layOut[K comparable, V any](t Topology, r Router, open map[string]*member[K, V]) *layout[K, V] {
-	l := &layout[K, V]{topology: t, at: map[string]int{}, router: r}
+// layOut returns the layout of t, by which keys are placed on those that member returns.
+func layOut[K comparable, V any](t, placed Topology, r Router, member func(s Shard) *member[K, V]) *layout[K, V] {
+	l := &layout[K, V]{topology: t, placed: placed.Shards, at: map[string]int{}, router: r}
 	switch r := r.(type) {
 	case equalWeights, *unequalWeights, *ring, jump:
 		l.picker = r.(Picker)
 	}
-	for i, s := range t.Shards {
+	for i, s := range placed.Shards {
 		l.at[s.ID] = i
-		l.members = append(l.members, open[s.ID])
+		l.members = append(l.members, member(s))
 	}
 	return l
 }
@@ -108,6 +109,14 @@ func (l *layout[K, V]) owner(hash uint64, pin string) (*member[K, V], error) {
 		return l.members[i], nil
 	}
 	return l.pick(hash)
+}
+
+// name returns by what name keys are placed on m.
+func (l *layout[K, V]) name(m *member[K, V]) string {
+	if i := slices.Index(l.members, m); i >= 0 {
+		return l.placed[i].ID
+	}
+	return m.shard.ID
 }
 
 // pick returns the owner of what has the hash.

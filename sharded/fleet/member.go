@@ -22,6 +22,7 @@ type member[K comparable, V any] struct {
 	leaserMany corral.BatchLeaser[K, V] // leaser
 	listener   corral.Listener[K]
 	scanner    corral.Scanner[K, V] // if it can enumerate
+	group      *replicas[K, V]      // if it is several shards, which are members by themselves
 	cannotScan error                // why scanner is nil, if the shard says it
 
 	numbers shardNumbers
@@ -82,7 +83,27 @@ func (m *member[K, V]) look(cache corral.Cache[K, V]) {
 }
 
 // healthy reports whether the shard is to be asked by calls over all shards.
-func (m *member[K, V]) healthy() bool { return !m.vitals.out() }
+func (m *member[K, V]) healthy() bool {
+	if m.group != nil {
+		return m.group.healthy()
+	}
+	return !m.vitals.out()
+}
+
+// shards are those that a member consists of; none of no member.
+func (m *member[K, V]) shards() []*member[K, V] {
+	switch {
+	case m == nil:
+		return nil
+	case m.group == nil:
+		return []*member[K, V]{m}
+	}
+	all := make([]*member[K, V], len(m.group.all))
+	for i := range m.group.all {
+		all[i] = m.group.all[i].member
+	}
+	return all
+}
 
 func (m *member[K, V]) mustScan() error {
 	if m.scanner == nil {

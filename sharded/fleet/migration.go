@@ -89,13 +89,35 @@ func (g *migration[K, V]) begin(ctx context.Context) error {
 	}
 	g.at, g.lazy = at, map[string]error{}
 	for _, m := range g.p.other.members {
-		if err := m.mustMigrate(); err != nil {
+		if err := g.mustMigrate(m); err != nil {
 			g.lazy[m.shard.ID] = err
 		} else if _, begun := at.Shards[m.shard.ID]; !begun {
 			at.Shards[m.shard.ID] = ShardReport{}
 		}
 	}
 	return nil
+}
+
+// mustMigrate returns an error for a shard that has to be looked at, or stay as it is,
+// until nothing in it lives.
+func (g *migration[K, V]) mustMigrate(m *member[K, V]) error {
+	name := g.p.other.name(m)
+	for _, s := range g.p.other.topology.byGroup()[name] {
+		if _, stays := g.p.layout.topology.find(s.ID); stays || s.Zone == "" && s.Group == "" {
+			continue
+		}
+		if _, stays := g.p.layout.at[name]; stays || ejected(g.p.other.topology, g.p.layout.topology)[s.Zone] {
+			return &leavesError{s.ID}
+		}
+	}
+	return m.mustMigrate()
+}
+
+// leavesError says why a replica is looked at for as long as anything may be in it.
+type leavesError struct{ id string }
+
+func (e *leavesError) Error() string {
+	return fmt.Sprintf("fleet: replica %q leaves: what it holds ends by itself", e.id)
 }
 
 // mustMigrate returns an error unless what moves from the shard can be found and be

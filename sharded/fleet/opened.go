@@ -38,7 +38,8 @@ func (f *Fleet[K, V]) openFor(ctx context.Context, t Topology) error {
 // lay returns the layout of t, with its shards open. The caller has the turn.
 func (f *Fleet[K, V]) lay(ctx context.Context, t Topology) (*layout[K, V], error) {
 	t = t.sorted()
-	r, err := f.opts.Router.route(t)
+	placed := t.placed()
+	r, err := f.opts.Router.route(placed)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +52,15 @@ func (f *Fleet[K, V]) lay(ctx context.Context, t Topology) (*layout[K, V], error
 			return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), slices.Collect(maps.Values(opened)), f.opts.Close))
 		}
 	}
+	if err := f.mayGroup(t, opened); err != nil {
+		return nil, errors.Join(err, closeAll(context.WithoutCancel(ctx), slices.Collect(maps.Values(opened)), f.opts.Close))
+	}
 	for _, m := range opened {
 		m.vitals.admit(f.ward, m.far)
 	}
 	maps.Copy(f.open, opened)
-	return layOut(t, r, f.open), nil
+	groups := t.byGroup()
+	return layOut(t, placed, r, func(s Shard) *member[K, V] { return f.settledGroup(s, groups[s.ID]) }), nil
 }
 
 // covers returns an error for a shard that can what a Loader was told that no shard of
@@ -90,16 +95,9 @@ func (f *Fleet[K, V]) closeUnused() {
 
 func (f *Fleet[K, V]) closeUnusedInTurn() {
 	p := f.placed.Load()
-	used := func(id string) bool {
-		_, now := p.layout.at[id]
-		if !now && p.other != nil {
-			_, now = p.other.at[id]
-		}
-		return now
-	}
 	var unused []*member[K, V]
 	for id, m := range f.open {
-		if !used(id) {
+		if _, used := p.all.at[id]; !used {
 			unused = append(unused, m)
 			delete(f.open, id)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/corralcache/corral"
 )
@@ -31,6 +32,11 @@ type Options[K comparable] struct {
 	// choose keys cannot choose them all of one shard. All processes need the same
 	// one; with another, keys are elsewhere. Nil is for none.
 	Secret *[16]byte
+
+	// Zone is where this process is: of shards with the same keys it reads the one in its
+	// zone. Processes may have different ones. Empty is nowhere in particular, and reads
+	// the first in the key's rank.
+	Zone string
 
 	// Timeout is how long a shard may take for its part of a call with many keys
 	// that are on several. Keys of a shard that is late get an error, and the others
@@ -104,6 +110,8 @@ const (
 
 func (o *Options[K]) check() error {
 	switch {
+	case len(o.Zone) > maxIDBytes || !utf8.ValidString(o.Zone):
+		return option("Options.Zone", fmt.Sprintf("%q", o.Zone), fmt.Sprintf("must be UTF-8 of at most %d bytes", maxIDBytes))
 	case o.Timeout < 0:
 		return option("Options.Timeout", o.Timeout, "must not be below 0")
 	case o.MaxLife < 0:

@@ -16,6 +16,9 @@ type placement[K comparable, V any] struct {
 	other  *layout[K, V] // by which they may be as well; nil if PhaseSettled
 	all    *layout[K, V] // of the shards of both, for what is asked of every shard; routes nothing
 
+	// mixed are the groups whose replicas change, by what they are in layout and in other.
+	mixed map[[2]*member[K, V]]*member[K, V]
+
 	begin    time.Time     // when it was put into force here
 	replaced chan struct{} // closed when it no longer is
 	waits    waits[K]
@@ -126,6 +129,9 @@ func (f *Fleet[K, V]) site(ctx context.Context, p *placement[K, V], key K) (site
 	if err != nil || other == at {
 		return site[K, V]{at: at}, err
 	}
+	if m := p.mixed[[2]*member[K, V]{at, other}]; m != nil {
+		return site[K, V]{at: m}, nil
+	}
 	return site[K, V]{at, other, p.phase, &p.waits}, nil
 }
 
@@ -155,7 +161,7 @@ func (f *Fleet[K, V]) repin(ctx context.Context, l *layout[K, V], key K, gone st
 	if err != nil {
 		return nil, err
 	}
-	owner, err := f.pins.move(ctx, key, gone, m.shard.ID)
+	owner, err := f.pins.move(ctx, key, gone, l.name(m))
 	if err != nil {
 		f.opts.Hooks.pinsError(ctx, err)
 		return m, nil

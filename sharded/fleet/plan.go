@@ -23,13 +23,7 @@ func NewPlan(from, to Topology) (Plan, error) {
 	}
 	p := Plan{From: from.sorted(), To: to.sorted()}
 	before, after := p.From.weights(), p.To.weights()
-	var all, allBefore float64
-	for _, w := range before {
-		allBefore += float64(w)
-	}
-	for _, w := range after {
-		all += float64(w)
-	}
+	p.Share = moves(p.From.placed().weights(), p.To.placed().weights())
 	for _, s := range p.To.Shards {
 		w, stays := before[s.ID]
 		switch {
@@ -38,7 +32,6 @@ func NewPlan(from, to Topology) (Plan, error) {
 		case w != s.weight():
 			p.Reweighted = append(p.Reweighted, s.ID)
 		}
-		p.Share += max(0, float64(s.weight())/all-float64(w)/allBefore)
 	}
 	for _, s := range p.From.Shards {
 		if _, stays := after[s.ID]; !stays {
@@ -46,6 +39,21 @@ func NewPlan(from, to Topology) (Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// moves returns the share of the keys that moves between what has these weights.
+func moves(before, after map[string]uint32) (share float64) {
+	var all, allBefore float64
+	for _, w := range before {
+		allBefore += float64(w)
+	}
+	for _, w := range after {
+		all += float64(w)
+	}
+	for id, w := range after {
+		share += max(0, float64(w)/all-float64(before[id])/allBefore)
+	}
+	return share
 }
 
 // weights returns the weights by ID.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,7 +105,7 @@ func (f *Fleet[K, V]) Sample(ctx context.Context, to Topology, opts SampleOption
 		return Estimate{}, err
 	}
 	samples := make([]sample[K, V], len(p.layout.members))
-	failed := ofShards(p.layout.topology.Shards, func(i int, _ Shard) error {
+	failed := ofShards(p.layout.placed, func(i int, _ Shard) error {
 		samples[i] = sample[K, V]{fleet: f, opts: &opts, from: p.layout.members[i], before: p.layout, after: after, moves: map[string]*MoveEstimate{}}
 		return samples[i].take(ctx)
 	})
@@ -121,15 +122,12 @@ func (f *Fleet[K, V]) Sample(ctx context.Context, to Topology, opts SampleOption
 
 // layOutDry returns the layout of a topology whose shards are not opened.
 func (f *Fleet[K, V]) layOutDry(t Topology) (*layout[K, V], error) {
-	router, err := f.opts.Router.route(t)
+	placed := t.placed()
+	router, err := f.opts.Router.route(placed)
 	if err != nil {
 		return nil, err
 	}
-	none := map[string]*member[K, V]{}
-	for _, s := range t.Shards {
-		none[s.ID] = &member[K, V]{shard: s}
-	}
-	return layOut(t, router, none), nil
+	return layOut(t, placed, router, func(s Shard) *member[K, V] { return &member[K, V]{shard: s} }), nil
 }
 
 // sample is what is looked at of one shard.
@@ -230,10 +228,12 @@ func (s *sample[K, V]) count(ctx context.Context) (err error) {
 	case s.is.Whole:
 		s.is.Keys = int64(s.is.Sampled)
 	case s.opts.Count != nil:
-		s.is.Keys, err = bounded.Do(ctx, func(ctx context.Context) (int64, error) {
-			return s.opts.Count(ctx, s.from.shard, s.from.opened)
-		})
-		s.is.Keys = max(0, s.is.Keys)
+		for _, m := range s.from.shards() { // of a group the one that has evicted least
+			n, failed := bounded.Do(ctx, func(ctx context.Context) (int64, error) {
+				return s.opts.Count(ctx, m.shard, m.opened)
+			})
+			s.is.Keys, err = max(s.is.Keys, n), errors.Join(err, failed)
+		}
 	}
 	return err
 }

@@ -41,6 +41,18 @@ type Shard struct {
 	// Zero is 1; at most it is [MaxWeight].
 	Weight uint32 `json:"weight,omitempty"`
 
+	// Zone is where the shard is, and Options.Zone where a process is: of several
+	// shards with the same keys a process reads the one in its own zone. At most 255
+	// bytes of UTF-8; empty is nowhere in particular.
+	Zone string `json:"zone,omitempty"`
+
+	// Group is the name of the shards that hold the same keys as this one, its
+	// replicas: they have the same Group and the same Weight, and are placed as one
+	// shard that has Group for its ID. Empty is a group of one, named by its ID. So a
+	// shard gets replicas, and keeps its keys, if they all get its ID for a Group. At
+	// most 255 bytes of UTF-8.
+	Group string `json:"group,omitempty"`
+
 	// Addr is where the shard is reached, for [OpenFunc] to read. It has no part
 	// in routing nor in Topology.Digest: the same shard may have different
 	// addresses for different processes.
@@ -65,7 +77,7 @@ func (t Topology) Validate() error {
 		}
 		first[s.ID] = i
 	}
-	return nil
+	return t.checkGroups(first)
 }
 
 func (s Shard) validate(field string) error {
@@ -77,13 +89,22 @@ func (s Shard) validate(field string) error {
 	case s.Weight > MaxWeight:
 		return option(field+".Weight", s.Weight, fmt.Sprintf("must be at most %d", MaxWeight))
 	}
+	for name, text := range map[string]string{".Zone": s.Zone, ".Group": s.Group} {
+		switch {
+		case len(text) > maxIDBytes:
+			return option(field+name, fmt.Sprintf("%d bytes long", len(text)), fmt.Sprintf("must have at most %d bytes", maxIDBytes))
+		case !utf8.ValidString(text):
+			return option(field+name, fmt.Sprintf("%q", text), "must be UTF-8")
+		}
+	}
 	return nil
 }
 
 // Digest returns a SHA-256 sum of everything by which routing may differ: the
-// epoch, the IDs and the weights. It is the same in every release and on every
-// architecture, so that processes can tell by comparing whether they agree. The
-// order of the shards and their addresses do not matter.
+// epoch, the IDs and the weights, and zones and groups where there are any. It is the
+// same in every release and on every architecture, so that processes can tell by
+// comparing whether they agree. The order of the shards and their addresses do not
+// matter.
 func (t Topology) Digest() [sha256.Size]byte {
 	t = t.sorted()
 	b := []byte("corral fleet topology 1\n")
@@ -92,6 +113,15 @@ func (t Topology) Digest() [sha256.Size]byte {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(s.ID)))
 		b = append(b, s.ID...)
 		b = binary.BigEndian.AppendUint32(b, s.weight())
+	}
+	if slices.ContainsFunc(t.Shards, func(s Shard) bool { return s.Zone != "" || s.Group != "" }) {
+		b = append(b, "\nzones and groups 1\n"...) // no ID is as long as this would say
+		for _, s := range t.Shards {
+			for _, text := range []string{s.Zone, s.Group} {
+				b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+				b = append(b, text...)
+			}
+		}
 	}
 	return sha256.Sum256(b)
 }
