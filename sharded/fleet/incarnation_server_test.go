@@ -16,13 +16,13 @@ import (
 	"github.com/corralcache/corral/sharded/fleet"
 )
 
-// realProcess is a process with its own clients of real servers.
-type realProcess struct {
+// realClient is as a process with its own clients of real servers.
+type realClient struct {
 	*fleet.Fleet[string, int64]
 	*corral.Loader[string, int64]
 }
 
-func newRealProcess(t *testing.T, servers []*redistest.Server, plain bool) realProcess {
+func newRealClient(t *testing.T, servers []*redistest.Server, plain bool) realClient {
 	t.Helper()
 	f, _ := open(t, equal(len(servers)), fleet.Options[string]{
 		Health: fleet.HealthOptions{Recheck: 50 * time.Millisecond, MinPause: 100 * time.Millisecond},
@@ -37,7 +37,7 @@ func newRealProcess(t *testing.T, servers []*redistest.Server, plain bool) realP
 	l, err := corral.New(f, corral.Options{TTL: time.Hour, StaleFor: time.Hour})
 	must(t, err)
 	t.Cleanup(func() { must(t, l.Close(context.Background())) })
-	return realProcess{f, l}
+	return realClient{f, l}
 }
 
 // I4: a server that restarts with an old snapshot serves nothing that was deleted since,
@@ -51,14 +51,14 @@ func TestServer_RestartWithAnOldSnapshot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			servers := []*redistest.Server{redistest.StartServer(t), redistest.StartServer(t)}
-			a, b := newRealProcess(t, servers, c.plain), newRealProcess(t, servers, c.plain)
+			a, b := newRealClient(t, servers, c.plain), newRealClient(t, servers, c.plain)
 			var loads atomic.Int64
 			load := func(context.Context, string) (int64, error) { return loads.Add(1), nil }
 			var keys []string
 			for i := range 100 {
 				keys = append(keys, fmt.Sprint("key ", i))
 			}
-			all := func(p realProcess, least int64) {
+			all := func(p realClient, least int64) {
 				t.Helper()
 				for _, key := range keys {
 					v, err := p.GetOrLoad(t.Context(), key, load)
@@ -76,7 +76,7 @@ func TestServer_RestartWithAnOldSnapshot(t *testing.T) {
 			must(t, b.Delete(t.Context(), keys...))
 			servers[0].Kill()
 			if c.noticed {
-				for _, p := range []realProcess{a, b} {
+				for _, p := range []realClient{a, b} {
 					must(t, redistest.Until(t.Context(), func(context.Context) error {
 						if all(p, before); !p.Health()[0].Out {
 							return errors.New("it is not out")
@@ -92,7 +92,7 @@ func TestServer_RestartWithAnOldSnapshot(t *testing.T) {
 			if !c.noticed {
 				time.Sleep(100 * time.Millisecond) // twice Recheck
 			}
-			for _, p := range []realProcess{a, b, a} {
+			for _, p := range []realClient{a, b, a} {
 				must(t, redistest.Until(t.Context(), func(context.Context) error {
 					if all(p, before); p.Health()[0].Out {
 						return errors.New("it is still out")
