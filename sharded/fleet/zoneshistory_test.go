@@ -65,7 +65,7 @@ func liveInZones(t *testing.T, seed uint64, happened *happened) {
 		broken := new(atomic.Bool)
 		f, err := fleet.New(t.Context(), zonedTopologies(1)[0], func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
 			store, _ := shared.LoadOrStore(s.ID, memadapter.NewShared[string, string](2*time.Second))
-			return lazyReplica{lazyProcess{store.(*memadapter.Shared[string, string]).Process(), d}, &copied}, nil
+			return lazyReplica{lazyProcess{store.(*memadapter.Shared[string, string]).Process(), d, cable{new(atomic.Bool)}}, &copied}, nil
 		}, fleet.Options[string]{Zone: zone, MaxLife: 30 * time.Second, Epochs: cut{epochs, broken}, EpochLife: time.Second})
 		must(t, err)
 		l, err := corral.New(f, corral.Options{TTL: 10 * time.Second, StaleFor: 10 * time.Second})
