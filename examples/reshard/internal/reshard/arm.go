@@ -94,7 +94,10 @@ func (a *arm) open(_ context.Context, s fleet.Shard) (corral.Cache[string, Row],
 		}
 		a.servers[s.ID] = server
 	}
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1}) // who is refused need not ask again
+	client := redis.NewClient(&redis.Options{
+		Addr: server.Addr(), MaxRetries: -1, // who is refused need not ask again
+		ReadTimeout: 20 * time.Second, // a busy machine is no failure
+	})
 	return shard{redisadapter.New(client, redisadapter.Options[string, Row]{Prefix: "show", Lease: a.lease}), client}, nil
 }
 
@@ -139,7 +142,11 @@ func (a *arm) change(ctx context.Context, shards []string) (fleet.Report, error)
 	if err != nil {
 		return fleet.Report{}, err
 	}
-	report, err := fleet.Migrate(ctx, f, fleet.MigrateOptions{})
+	opts := fleet.MigrateOptions{Checkpoints: new(fleet.MemoryCheckpoints), Latency: 500 * time.Millisecond} // as all servers are this program
+	report, err := fleet.Migrate(ctx, f, opts)
+	for tries := 1; !report.Ended && tries < 5 && ctx.Err() == nil; tries++ { // it goes on from the checkpoint
+		report, err = fleet.Migrate(ctx, f, opts)
+	}
 	if err != nil || !report.Ended {
 		return report, errors.Join(err, errors.New("the migration has not come to its end"))
 	}

@@ -57,11 +57,12 @@ type options struct {
 	seed                uint64
 	length              time.Duration
 	rate                int
+	keyCount            int
 	lease               time.Duration
 }
 
 func parse(args []string) (options, error) {
-	var o options
+	o := options{keyCount: 2000}
 	flags := flag.NewFlagSet("reshard", flag.ContinueOnError)
 	flags.BoolVar(&o.swap, "swap", false, "change the shards without Apply and Migrate, to see what these are for;\n"+
 		"it is a fault then if the source does not notice")

@@ -45,7 +45,7 @@ func (s *show) run(ctx context.Context) error {
 	if err := s.fill(ctx); err != nil {
 		return err
 	}
-	s.traffic = newTraffic(s.arms, s.rate)
+	s.traffic = newTraffic(s.arms, allKeys(s.keyCount), s.rate)
 	s.traffic.begin(context.WithoutCancel(ctx), s.seed)
 	err := s.playAll(ctx)
 	s.traffic.end()
@@ -66,7 +66,7 @@ func (s *show) introduce() {
 		how = "by another fleet over the same servers"
 	}
 	fmt.Fprintf(s.out, "Two fleets of four Redis servers get the same %d calls a second of %d keys, and %d Deletes.\n",
-		s.rate, keyCount, s.rate/deletePart)
+		s.rate, s.keyCount, s.rate/deletePart)
 	fmt.Fprintf(s.out, "The shards of the first one change, %s; the control's do not.\n", how)
 	fmt.Fprintf(s.out, "Source loads per 100 ms:\n\n")
 }
@@ -77,7 +77,7 @@ func (s *show) fill(ctx context.Context) error {
 	var errs [2]error
 	var both sync.WaitGroup
 	for i, a := range s.arms {
-		both.Go(func() { errs[i] = a.fill(ctx, allKeys()) })
+		both.Go(func() { errs[i] = a.fill(ctx, allKeys(s.keyCount)) })
 	}
 	both.Wait()
 	return errors.Join(errs[:]...)

@@ -11,15 +11,14 @@ import (
 )
 
 const (
-	keyCount = 2000
-	lanes    = 64
+	lanes = 64
 
 	// deletePart is how many calls there are to a Delete.
 	deletePart = 50
 )
 
-func allKeys() (keys []string) {
-	for i := range keyCount {
+func allKeys(n int) (keys []string) {
+	for i := range n {
 		keys = append(keys, fmt.Sprintf("user:%04d", i))
 	}
 	return keys
@@ -30,6 +29,7 @@ func allKeys() (keys []string) {
 // others at the same time, so that how often a key is missing depends on no chance.
 type traffic struct {
 	arms  [2]*arm
+	keys  []string
 	rate  int
 	step  atomic.Int64
 	lanes [2][lanes]chan event
@@ -56,8 +56,8 @@ type tally struct {
 	unheard int64 // Deletes that failed, of both
 }
 
-func newTraffic(arms [2]*arm, rate int) *traffic {
-	return &traffic{arms: arms, rate: rate, over: make(chan struct{}), tally: map[int]*tally{}}
+func newTraffic(arms [2]*arm, keys []string, rate int) *traffic {
+	return &traffic{arms: arms, keys: keys, rate: rate, over: make(chan struct{}), tally: map[int]*tally{}}
 }
 
 // begin starts the calls.
@@ -77,8 +77,8 @@ func (t *traffic) send(random *rand.Rand) {
 	const beat = 2 * time.Millisecond
 	ticks := time.NewTicker(beat)
 	defer ticks.Stop()
-	zipf := rand.NewZipf(random, 1.1, 20, keyCount-1)
-	keys, seed, owed := allKeys(), maphash.MakeSeed(), 0.0
+	zipf := rand.NewZipf(random, 1.1, 20, uint64(len(t.keys)-1))
+	seed, owed := maphash.MakeSeed(), 0.0
 	for {
 		select {
 		case <-t.over:
@@ -86,7 +86,7 @@ func (t *traffic) send(random *rand.Rand) {
 		case <-ticks.C:
 		}
 		for owed += float64(t.rate) * beat.Seconds(); owed >= 1; owed-- {
-			e := event{key: keys[zipf.Uint64()], step: int(t.step.Load()), deletes: random.IntN(deletePart+1) == 0}
+			e := event{key: t.keys[zipf.Uint64()], step: int(t.step.Load()), deletes: random.IntN(deletePart+1) == 0}
 			lane := maphash.String(seed, e.key) % lanes
 			t.lanes[0][lane] <- e
 			t.lanes[1][lane] <- e
