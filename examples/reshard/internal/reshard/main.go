@@ -69,7 +69,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.typed, "keys", false, "do what is typed, each with Enter: a(dd), d(rop), k(ill), r(eturn), q(uit)")
 	flags.BoolVar(&o.gutter, "gutter", false, "keep what is on a dead shard at the next one for 10 s; the control does not")
 	flags.Uint64Var(&o.seed, "seed", 1, "draws the keys of the calls and Deletes")
-	flags.DurationVar(&o.length, "step", 3*time.Second, "how long a step lasts at least, 500ms to 1m")
+	flags.DurationVar(&o.length, "step", 2*time.Second, "how long a step lasts at least, 500ms to 1m")
 	flags.DurationVar(&o.lease, "lease", 2*time.Second, "how long a lease lasts if nobody renews it, 100ms to 1m;\n"+
 		"the end of a migration waits for two of them")
 	flags.IntVar(&o.rate, "rate", 2000, "calls a second of each fleet, 100 to 10000")
