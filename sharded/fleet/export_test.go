@@ -97,9 +97,3 @@ func Pace(workers int, latency time.Duration, took ...time.Duration) (limit floa
 	}
 	return p.limit, p.pause
 }
-
-// Admits reports whether a shard is asked for what has the hash.
-func Admits[K comparable, V any](f *Fleet[K, V], id string, hash uint64) bool {
-	l := f.placed.Load().layout
-	return l.members[l.at[id]].vitals.admits(hash)
-}

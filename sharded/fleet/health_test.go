@@ -415,7 +415,7 @@ func TestHealthOff(t *testing.T) {
 func TestHealthOptions(t *testing.T) {
 	for field, o := range map[string]fleet.HealthOptions{
 		"Failures": {Failures: -1}, "Successes": {Successes: -1}, "Late": {Late: -1}, "Slow": {Slow: -1},
-		"ProbeTimeout": {ProbeTimeout: -1}, "MinPause": {MinPause: -1},
+		"ProbeTimeout": {ProbeTimeout: -1}, "MinPause": {MinPause: -1}, "Recheck": {Recheck: -1},
 	} {
 		_, err := fleet.New(t.Context(), equal(2), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
 			return memadapter.New[string, string](), nil
@@ -430,40 +430,4 @@ func TestHealthOptions(t *testing.T) {
 		return memadapter.New[string, string](), nil
 	}, fleet.Options[string]{Health: fleet.HealthOptions{MinPause: 2, MaxPause: 1}})
 	wantOption(t, err, "Options.Health.MaxPause", time.Duration(1))
-}
-
-// While the topology changes, an old owner that is out is not asked.
-func TestHealthOfTheOldOwner(t *testing.T) {
-	for name, far := range map[string]bool{"leases": true, "memory": false} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newStage(t)
-			var old atomic.Int64
-			s.during(func(_, id string) {
-				if id == "s00" {
-					old.Add(1)
-				}
-			})
-			f := s.process(equal(1), fleet.Options[string]{})
-			l := loader(t, f)
-			load := func(context.Context, string) (string, error) { return "v", nil }
-			_, err := l.GetOrLoad(t.Context(), "key", load)
-			must(t, err)
-			next := equal(2)
-			next.Epoch, next.Shards = 2, next.Shards[1:]
-			_, err = f.Apply(t.Context(), next)
-			must(t, err)
-			must(t, f.SetState(t.Context(), "s00", fleet.StateUnhealthy))
-			old.Store(0)
-			if far {
-				_, err = l.GetOrLoad(t.Context(), "key", load)
-			} else {
-				_, err = f.Get(t.Context(), "key")
-			}
-			must(t, err)
-			if n := old.Load(); n != 0 {
-				t.Errorf("%s: the old owner was asked %d times", name, n)
-			}
-			must(t, l.Close(t.Context()))
-		})
-	}
 }

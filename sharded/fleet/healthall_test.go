@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,4 +214,40 @@ func TestHealthAProbeFindsGarbage(t *testing.T) {
 			t.Errorf("it is %+v", s)
 		}
 	})
+}
+
+// While the topology changes, an old owner that is out is not asked.
+func TestHealthOfTheOldOwner(t *testing.T) {
+	for name, far := range map[string]bool{"leases": true, "memory": false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t)
+			var old atomic.Int64
+			s.during(func(_, id string) {
+				if id == "s00" {
+					old.Add(1)
+				}
+			})
+			f := s.process(equal(1), fleet.Options[string]{})
+			l := loader(t, f)
+			load := func(context.Context, string) (string, error) { return "v", nil }
+			_, err := l.GetOrLoad(t.Context(), "key", load)
+			must(t, err)
+			next := equal(2)
+			next.Epoch, next.Shards = 2, next.Shards[1:]
+			_, err = f.Apply(t.Context(), next)
+			must(t, err)
+			must(t, f.SetState(t.Context(), "s00", fleet.StateUnhealthy))
+			old.Store(0)
+			if far {
+				_, err = l.GetOrLoad(t.Context(), "key", load)
+			} else {
+				_, err = f.Get(t.Context(), "key")
+			}
+			must(t, err)
+			if n := old.Load(); n != 0 {
+				t.Errorf("%s: the old owner was asked %d times", name, n)
+			}
+			must(t, l.Close(t.Context()))
+		})
+	}
 }

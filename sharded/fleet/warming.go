@@ -8,12 +8,12 @@ import (
 )
 
 // A shard that comes back has perhaps lost what it held. How much of what is asked for
-// it has says so, and until that is as it was the shard is warming.
+// it has says so, and until that is as it was the shard is warming. It is asked for all
+// of its keys meanwhile: see docs/decisions/fleet-health.md.
 
 // warmth is how much of what is asked for a far shard has.
 type warmth struct {
-	rate  atomic.Int64 // of reads that hit, in parts of wholeRate, the latest counting most
-	share atomic.Int64 // of keys that are the shard's again, in the same parts
+	rate atomic.Int64 // of reads that hit, in parts of wholeRate, the latest counting most
 
 	before int64 // guarded by ward.mu; what rate was when all was well
 	until  int64 // guarded by ward.mu; as ward.now; warming no longer than that
@@ -25,9 +25,6 @@ const (
 
 	// leastRate is the hit rate below which there was nothing to lose.
 	leastRate = wholeRate / 16
-
-	// firstShare is what a shard has to begin with: less would tell little about it.
-	firstShare = wholeRate / 8
 )
 
 func (w *warmth) hitRate() float64 { return float64(w.rate.Load()) / wholeRate }
@@ -79,7 +76,6 @@ func (v *vitals) coolLocked() {
 		return
 	}
 	w.until = v.ward.now() + int64(v.ward.opts.MaxPause)
-	w.share.Store(firstShare)
 	v.setFlag(flagWarming, true)
 }
 
@@ -88,10 +84,8 @@ func (v *vitals) coolLocked() {
 func (v *vitals) warmer(ctx context.Context, rate int64) {
 	w := v.ward
 	w.mu.Lock()
-	share := min(wholeRate, 2*rate*wholeRate/max(1, v.warm.before))
-	v.warm.share.Store(max(v.warm.share.Load(), share)) // a key that is back stays
 	var e *HealthChange
-	if flags := v.flags.Load(); flags&flagWarming != 0 && (share == wholeRate || w.now() >= v.warm.until) {
+	if flags := v.flags.Load(); flags&flagWarming != 0 && (2*rate >= v.warm.before || w.now() >= v.warm.until) {
 		v.setFlag(flagWarming, false)
 		if v.state == StateWarming {
 			e = v.changeLocked(v.wellLocked(), nil)
@@ -99,16 +93,6 @@ func (v *vitals) warmer(ctx context.Context, rate int64) {
 	}
 	w.mu.Unlock()
 	w.told(ctx, e)
-}
-
-// admits reports whether what has the hash is asked for at the shard: of one that is
-// warming not all is, where another shard has it meanwhile. Once true it stays so until
-// the shard is out again.
-func (v *vitals) admits(hash uint64) bool {
-	if v.flags.Load()&(flagOut|flagWarming) == 0 {
-		return true
-	}
-	return !v.out() && int64(mix64(hash)>>44) < v.warm.share.Load()
 }
 
 // replaced takes note that the shard is another incarnation.
