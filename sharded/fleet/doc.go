@@ -41,7 +41,8 @@
 // announcements to other processes, the order of their writes. A call with many keys
 // is one call to each shard that any of them is on, all at a time; a shard that fails
 // or is late fails its keys alone, and one that does so again and again is not asked
-// for a while: see [HealthOptions].
+// for a while: see [HealthOptions]. One that can tell when it comes back with old data
+// ([corral.Incarnate]) serves none of them.
 //
 // [Fleet.Broadcast] and [Fleet.Scan] are over all shards, by a [Policy] for those that
 // fail.

@@ -178,7 +178,8 @@ type ShardHealth struct {
 	// Fenced is how many keys are misses until they are deleted there, because a Set or
 	// Delete of them failed. FencedAll says that they were too many, or that the shard
 	// came back as another incarnation, and that everything is fenced that was loaded
-	// before; in the end it is, after Options.MaxLife, all gone.
+	// before: of bare values until they are deleted, of entries until Options.MaxLife is
+	// over, if there is one.
 	Fenced    int
 	FencedAll bool
 }
