@@ -22,11 +22,9 @@ var (
 	// serves what it loads, and stores nothing.
 	ErrEpochUnknown = errors.New("fleet: the topology in force is unknown")
 
-	// ErrTooLate is what [Change.Abort] gets of a change that closes, or has ended, and
-	// wrapped of one that ejects a zone.
+	// ErrTooLate is what [Change.Abort] gets of a change that closes, or has ended, or
+	// ejects a zone: that has missed deletes.
 	ErrTooLate = errors.New("fleet: the change is too far to be aborted")
-
-	errEjected = fmt.Errorf("%w: the zone that it ejects has missed deletes", ErrTooLate)
 )
 
 // Change is a change of the topology under way, see [Fleet.Apply]. All calls are safe
@@ -335,7 +333,7 @@ func (f *Fleet[K, V]) abort(ctx context.Context, c *Change) error {
 	case now.Phase != PhaseSwitch || f.change.Load() != c:
 		return ErrTooLate
 	case len(ejected(*now.Previous, now.Topology)) > 0:
-		return errEjected
+		return ErrTooLate
 	}
 	next := now.next(PhasePrepare)
 	next.Aborted = true

@@ -22,7 +22,7 @@ func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V
 		for _, p := range before {
 			m, gutter, err := f.storedAt(ctx, p, key)
 			errs = append(errs, err)
-			for _, m := range append(m.shards(), gutter.shards()...) {
+			for _, m := range slices.Concat(m.shards(), gutter.shards()) {
 				if !slices.Contains(s.at.shards(), m) && !slices.Contains(s.other.shards(), m) {
 					left[m] = append(left[m], key)
 				}

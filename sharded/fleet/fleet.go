@@ -221,19 +221,19 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 	if _, known := p.layout.at[e.Pin]; known {
 		e.Owner = e.Pin
 	}
+	owner := p.layout.members[p.layout.at[e.Owner]]
+	e.Out = !owner.healthy()
+	if owner.group != nil {
+		if e.Replicas, err = owner.group.ids(key); err != nil {
+			return e, err
+		}
+	}
 	if f.gutter().used() {
 		for _, id := range e.Ranking {
 			if id != e.Owner {
 				e.Gutter = id
 				break
 			}
-		}
-	}
-	owner := p.layout.members[p.layout.at[e.Owner]]
-	e.Out = !owner.healthy()
-	if owner.group != nil {
-		if e.Replicas, err = owner.group.ids(key); err != nil {
-			return e, err
 		}
 	}
 	if p.other != nil {

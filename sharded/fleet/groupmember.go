@@ -116,6 +116,10 @@ func (f *Fleet[K, V]) mix(p *placement[K, V], published Published) {
 			p.other.members[j] = at
 			continue
 		}
+		if g.ends(g.before[s.ID]) { // for the keys that move away from it
+			was = g.leaving(s)
+			p.other.members[j] = was
+		}
 		m := g.union(s)
 		p.mixed[[2]*member[K, V]{at, was}], p.mixed[[2]*member[K, V]{was, at}] = m, m
 	}

@@ -54,15 +54,6 @@ func (t Topology) placed() Topology {
 	return Topology{Epoch: t.Epoch, Shards: shards}.sorted()
 }
 
-// find returns the shard with an ID.
-func (t Topology) find(id string) (s Shard, ok bool) {
-	i := slices.IndexFunc(t.Shards, func(s Shard) bool { return s.ID == id })
-	if i < 0 {
-		return s, false
-	}
-	return t.Shards[i], true
-}
-
 // byGroup returns the shards of each group, in order of their IDs.
 func (t Topology) byGroup() map[string][]Shard {
 	groups := make(map[string][]Shard, len(t.Shards))

@@ -102,23 +102,24 @@ func (g *migration[K, V]) begin(ctx context.Context) error {
 // until nothing in it lives.
 func (g *migration[K, V]) mustMigrate(m *member[K, V]) error {
 	name := g.p.other.name(m)
-	for _, s := range g.p.other.topology.byGroup()[name] {
-		if _, stays := g.p.layout.topology.find(s.ID); stays || s.Zone == "" && s.Group == "" {
-			continue
-		}
-		if _, stays := g.p.layout.at[name]; stays || ejected(g.p.other.topology, g.p.layout.topology)[s.Zone] {
-			return &leavesError{s.ID}
+	before, now := g.p.other.topology, g.p.layout.topology
+	if at, stays := g.p.layout.at[name]; stays && g.p.mixed[[2]*member[K, V]{g.p.layout.members[at], m}] != nil {
+		return errReplicasChange
+	}
+	for _, s := range before.byGroup()[name] {
+		if ejected(before, now)[s.Zone] {
+			return errEjects
 		}
 	}
 	return m.mustMigrate()
 }
 
-// leavesError says why a replica is looked at for as long as anything may be in it.
-type leavesError struct{ id string }
-
-func (e *leavesError) Error() string {
-	return fmt.Sprintf("fleet: replica %q leaves: what it holds ends by itself", e.id)
-}
+// Why what a group holds is looked at, or stays where it is, for as long as it may be
+// there.
+var (
+	errReplicasChange = errors.New("fleet: the replicas of the group change: what it holds is copied as it is asked for")
+	errEjects         = errors.New("fleet: the zone is ejected: what it holds ends by itself")
+)
 
 // mustMigrate returns an error unless what moves from the shard can be found and be
 // copied safely.

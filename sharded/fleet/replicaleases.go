@@ -49,7 +49,7 @@ func (r *replicas[K, V]) AcquireMany(ctx context.Context, keys []K, requests []c
 			return nil
 		}
 		m := c.all[i].at(round)
-		if m != nil && len(c.all[i].held) > 0 && !r.inForce() {
+		if m != nil && len(c.all[i].held) > 0 && (ctx.Err() != nil || !r.inForce()) {
 			c.all[i].over, c.all[i].err = true, errReplaced
 			return nil
 		}

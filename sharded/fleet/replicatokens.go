@@ -83,14 +83,14 @@ func (r *replicas[K, V]) Release(ctx context.Context, key K, token string) error
 func (r *replicas[K, V]) RenewMany(ctx context.Context, keys []K, tokens []string) error {
 	return r.withHeld(keys, tokens, func(m *replica[K, V], keys []K, tokens []string, _ []int) error {
 		return m.renewSome(ctx, keys, tokens)
-	}, nil)
+	}, nil, func(_ int, named bool) bool { return named })
 }
 
 // ReleaseMany releases each lease where it is held.
 func (r *replicas[K, V]) ReleaseMany(ctx context.Context, keys []K, tokens []string) error {
 	err := r.withHeld(keys, tokens, func(m *replica[K, V], keys []K, tokens []string, _ []int) error {
 		return m.releaseSome(ctx, keys, tokens)
-	}, nil)
+	}, nil, func(int, bool) bool { return false })
 	return manykeys.Each(keys, func(i int) error {
 		if err := manykeys.Of(err, keys[i]); !errors.Is(err, corral.ErrLeaseLost) { // of a replica that left
 			return err
@@ -130,13 +130,14 @@ func (r *replicas[K, V]) FillMany(ctx context.Context, keys []K, tokens []string
 			errs = append(errs, manykeys.Join(to.keys, m.fillSome(ctx, to.keys, with[0], fill)))
 		}
 		return manykeys.Join(keys, errs...)
-	}, lost)
+	}, lost, func(i int, named bool) bool { return !named && entries[i] == nil }) // a replica that holds nothing says so of any token
 }
 
 // withHeld makes a call for each lease that tokens stand for, and returns of each key
-// what its leases came to together: [corral.ErrLeaseLost] if one of those that the token
-// names is lost, else nil if one went well.
-func (r *replicas[K, V]) withHeld(keys []K, tokens []string, call func(m *replica[K, V], keys []K, tokens []string, at []int) error, lost []bool) error {
+// what its leases came to together: nil if one went well and, where all of them count,
+// none is lost.
+func (r *replicas[K, V]) withHeld(keys []K, tokens []string, call func(m *replica[K, V], keys []K, tokens []string, at []int) error,
+	lost []bool, all func(i int, named bool) bool) error {
 	if err := manykeys.Fit("fleet", len(keys), "tokens", len(tokens)); err != nil {
 		return err
 	}
@@ -154,16 +155,16 @@ func (r *replicas[K, V]) withHeld(keys []K, tokens []string, call func(m *replic
 			if errs[i] == nil {
 				errs[i] = err
 			}
-		case named[i]:
+		case named[i] || all(i, false):
 			errs[i] = corral.ErrLeaseLost
 			if lost != nil {
-				lost[i] = !well[i]
+				lost[i] = named[i] && !well[i]
 			}
 		}
 	})
 	return manykeys.Each(keys, func(i int) error {
 		switch {
-		case well[i] && (lost != nil || !errors.Is(errs[i], corral.ErrLeaseLost)):
+		case well[i] && !(all(i, named[i]) && errors.Is(errs[i], corral.ErrLeaseLost)):
 			return nil
 		case !well[i] && errs[i] == nil:
 			return corral.ErrLeaseLost
