@@ -28,6 +28,11 @@
 // [Jump] for what moves when shards come and go, and [Options].Secret for keys that
 // strangers choose.
 //
+// # Zones
+//
+// Shards of one [Shard].Group hold the same keys. Each process reads the one in its own
+// zone, [Options].Zone; of all processes one loads a key, and a Delete reaches every zone.
+//
 // # When shards come and go
 //
 // [Fleet.Apply] puts another topology into force under load. What moves is looked for
