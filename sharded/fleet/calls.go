@@ -173,7 +173,7 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 	if s.at.far || s.other.far {
 		return read()
 	}
-	e, err := f.copies.make(key, read, func(e *corral.Entry[V]) error {
+	e, err := f.copies.make(key, func() bool { return f.still(s.by) }, read, func(e *corral.Entry[V]) error {
 		if err := s.at.set(ctx, whole, key, e); err != nil {
 			f.copyError(ctx, s.at, err)
 		}

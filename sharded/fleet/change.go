@@ -261,6 +261,10 @@ func (f *Fleet[K, V]) adopted(ctx context.Context, p Published, after uint64) (o
 // placement returns what p says, with all its shards open.
 func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K, V], error) {
 	placed := &placement[K, V]{phase: p.Phase, begin: time.Now(), replaced: make(chan struct{})}
+	placed.since = placed.begin
+	if f.epoch != nil {
+		placed.since = f.epoch.asked()
+	}
 	var err error
 	if placed.layout, err = f.lay(ctx, p.Topology); err != nil || p.Phase == PhaseSettled {
 		if err == nil {
@@ -386,5 +390,8 @@ func (f *Fleet[K, V]) goOn(p Published, phase Phase) {
 	}
 }
 
-// windowEnd is until when it is of use to store by the old topology.
-func (f *Fleet[K, V]) windowEnd() time.Time { return f.placed.Load().begin.Add(f.opts.MaxLife) }
+// windowEnd is until when what is stored by the old topology may live: not for longer
+// than the change lasts, which began before this process may have heard of it.
+func (f *Fleet[K, V]) windowEnd() time.Time { return f.placed.Load().windowEnd(f.opts.MaxLife) }
+
+func (p *placement[K, V]) windowEnd(maxLife time.Duration) time.Time { return p.since.Add(maxLife) }

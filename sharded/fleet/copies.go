@@ -27,15 +27,17 @@ type aCopy struct {
 }
 
 // make reads a value with read and, unless a write came meanwhile or another copy is
-// under way, stores it with store. It returns what was read.
-func (c *copies[K, V]) make(key K, read func() (*corral.Entry[V], error), store func(*corral.Entry[V]) error) (*corral.Entry[V], error) {
+// under way, stores it with store. It returns what was read. It stores nothing if the
+// copy, once that is known, is no longer valid: see errReplaced.
+func (c *copies[K, V]) make(key K, valid func() bool, read func() (*corral.Entry[V], error), store func(*corral.Entry[V]) error) (*corral.Entry[V], error) {
 	own := c.begin(key)
 	if own == nil {
 		return read()
 	}
 	defer c.end(key, own)
+	lasts := valid()
 	e, err := read()
-	if err != nil || e == nil || !c.mayStore(own) {
+	if err != nil || e == nil || !lasts || !c.mayStore(own) {
 		return e, err
 	}
 	return e, store(e)

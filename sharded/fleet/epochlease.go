@@ -123,6 +123,16 @@ func (e *epochLease) extend(asked int64) {
 	}
 }
 
+// asked returns when the process asked last, and got an answer: what it hears of next was
+// published after that. It is the zero time if it has not asked before.
+func (e *epochLease) asked() time.Time {
+	until := e.until.Load()
+	if until == 0 {
+		return time.Time{}
+	}
+	return e.base.Add(time.Duration(until) - e.life)
+}
+
 // grace is how long after a publication every process goes by it, or by nothing: a
 // tenth more than a lease, as clocks do not all run at the same rate.
 func (e *epochLease) grace() time.Duration { return e.life + e.life/10 }

@@ -95,18 +95,21 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 }
 
 // begin opens the shards of t, or of what was published before.
-func (f *Fleet[K, V]) begin(ctx context.Context, t Topology) error {
+func (f *Fleet[K, V]) begin(ctx context.Context, t Topology) (err error) {
 	p := Published{Revision: 1, Topology: t}
 	if !isNil(f.opts.Epochs) {
 		f.epoch = newEpochLease(f.opts.Epochs, f.opts.EpochLife, f.adopt, func(ctx context.Context, err error) {
 			f.opts.Hooks.changeError(ctx, Shard{}, err)
 		})
 		asked := f.epoch.now()
-		var err error
+		defer func() {
+			if err == nil {
+				f.epoch.extend(asked)
+			}
+		}()
 		if p, err = bounded.Do(ctx, func(ctx context.Context) (Published, error) { return publishFirst(ctx, f.opts.Epochs, p) }); err != nil {
 			return err
 		}
-		f.epoch.extend(asked)
 	}
 	placed, err := f.placement(ctx, p)
 	if err != nil {

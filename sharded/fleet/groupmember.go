@@ -104,7 +104,7 @@ func (f *Fleet[K, V]) mix(p *placement[K, V], published Published) {
 			g.until = p.begin.Add(f.epoch.grace())
 		}
 	}
-	g.window = p.begin.Add(f.opts.MaxLife)
+	g.window = p.windowEnd(f.opts.MaxLife)
 	p.mixed = map[[2]*member[K, V]]*member[K, V]{}
 	for i, s := range p.layout.placed {
 		j, stays := p.other.at[s.ID]

@@ -116,22 +116,22 @@ func (l leasing[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 	if s.phase != PhaseSwitch {
 		return s.at.leaser.Watch(key)
 	}
-	return s.watchBoth(key)
+	return watchBoth(s.at, s.other, &s.by.waits, key)
 }
 
 // watchBoth sends to one channel what is sent to two. While somebody loads at the old
 // shard, it is of no interest that a lease ends at the new one: whoever gets that
 // there gives it back, and they would wake each other for ever.
-func (s site[K, V]) watchBoth(key K) (<-chan struct{}, func()) {
-	atNew, stopNew := s.at.leaser.Watch(key)
-	atOld, stopOld := s.other.leaser.Watch(key)
+func watchBoth[K comparable, V any](at, other *member[K, V], busy *waits[K], key K) (<-chan struct{}, func()) {
+	atNew, stopNew := at.leaser.Watch(key)
+	atOld, stopOld := other.leaser.Watch(key)
 	both, over, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			select {
 			case <-atNew:
-				if s.waits.has(key) {
+				if busy.has(key) {
 					continue
 				}
 			case <-atOld:

@@ -13,6 +13,7 @@ import (
 // copying is the copy of a batch of keys from one shard to another.
 type copying[K comparable, V any] struct {
 	fleet    *Fleet[K, V]
+	by       *placement[K, V]
 	opts     *MigrateOptions
 	from, to *member[K, V]
 	keys     []K
@@ -54,7 +55,10 @@ func (c *copying[K, V]) leased(ctx context.Context) error {
 			held.add(key, l.Token, i)
 		}
 	}
-	if err := c.retirePresent(ctx, present); err != nil {
+	if err = c.retirePresent(ctx, present); err == nil {
+		err = c.inForce(ctx)
+	}
+	if err != nil {
 		c.release(ctx, held)
 		return err
 	}
@@ -62,6 +66,16 @@ func (c *copying[K, V]) leased(ctx context.Context) error {
 		return nil
 	}
 	return c.fill(ctx, held)
+}
+
+// inForce returns an error if keys may no longer move as the copy has it. It is asked
+// when writes can end the copy, and before that reads.
+func (c *copying[K, V]) inForce(ctx context.Context) error {
+	p, err := c.fleet.inForce(ctx)
+	if err == nil && p != c.by {
+		err = errOver
+	}
+	return err
 }
 
 // requests returns n for the leases of what may be stored.
@@ -290,6 +304,9 @@ func (c *copying[K, V]) private(ctx context.Context) error {
 
 func (c *copying[K, V]) privateOne(ctx context.Context, key K, own *aCopy) error {
 	defer c.fleet.copies.end(key, own)
+	if err := c.inForce(ctx); err != nil {
+		return err
+	}
 	from, to := &c.from.tiers[whole], &c.to.tiers[whole]
 	there, err := to.cache.Get(ctx, key)
 	if err != nil {

@@ -169,6 +169,9 @@ func (g *migration[K, V]) copyAll(ctx context.Context) error {
 	}
 	failed := map[string]error{}
 	for i, err := range errs {
+		if errors.Is(err, errOver) {
+			return g.why(errOver)
+		}
 		if err != nil {
 			failed[g.p.other.members[i].shard.ID] = err
 		}
@@ -267,7 +270,7 @@ func (g *migration[K, V]) copyPage(ctx context.Context, from *member[K, V], item
 	for to, keys := range moved {
 		for len(keys) > 0 {
 			n := min(len(keys), g.opts.Batch)
-			b := &copying[K, V]{g.fleet, &g.opts, from, to, keys[:n], ShardReport{}}
+			b := &copying[K, V]{g.fleet, g.p, &g.opts, from, to, keys[:n], ShardReport{}}
 			keys = keys[n:]
 			if err := g.pace.enter(ctx); err != nil {
 				all.Wait()

@@ -56,7 +56,7 @@ func (f *Fleet[K, V]) acquireMoved(ctx context.Context, s site[K, V], keys []K, 
 	var held batch[K]
 	var asks []corral.LeaseRequest[V]
 	for i, key := range keys {
-		s.waits.note(key, false)
+		s.by.waits.note(key, false)
 		if manykeys.Of(err, key) == nil && leases[i].State == corral.LeaseHeld {
 			r := requests[i]
 			leases[i].Token = cmp.Or(leases[i].Token, r.Token)
@@ -65,11 +65,21 @@ func (f *Fleet[K, V]) acquireMoved(ctx context.Context, s site[K, V], keys []K, 
 			asks = append(asks, r)
 		}
 	}
-	if len(asks) > 0 {
-		f.askOther(ctx, s, held, asks, leases)
+	switch {
+	case len(asks) == 0:
+		return leases, err
+	case !f.still(s.by):
+		_ = s.at.releaseMany(ctx, held.keys, held.tokens) // else they end by themselves
+		return leases, manykeys.Join(keys, err, manykeys.Join(held.keys, errReplaced))
 	}
+	f.askOther(ctx, s, held, asks, leases)
 	return leases, err
 }
+
+// errReplaced is what comes of a copy that has got its lease so late that the topology is
+// another one by then. From where it would read nobody may delete any more; or keys move
+// the other way now, and writes come to its lease before they come to what it reads.
+var errReplaced = errors.New("fleet: the topology changed meanwhile")
 
 // askOther asks the old shard for the keys of which the leases at the new one are
 // held, and puts into leases what comes of it. From a shard that fails there is
@@ -90,7 +100,7 @@ func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K],
 			leases[i].Token = join(token, "")
 		case there[j].State == corral.LeaseBusy:
 			busy.add(key, token, i)
-			s.waits.note(key, true)
+			s.by.waits.note(key, true)
 			leases[i] = corral.Lease[V]{State: corral.LeaseBusy, Left: there[j].Left, Empty: leases[i].Empty && there[j].Empty}
 		case there[j].State == corral.LeaseChanged && there[j].Entry != nil:
 			found.add(key, token, i)

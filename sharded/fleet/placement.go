@@ -19,7 +19,8 @@ type placement[K comparable, V any] struct {
 	// mixed are the groups whose replicas change, by what they are in layout and in other.
 	mixed map[[2]*member[K, V]]*member[K, V]
 
-	begin    time.Time     // when it was put into force here
+	begin    time.Time     // when it was put into force here; it was published before
+	since    time.Time     // when it had not been published yet
 	replaced chan struct{} // closed when it no longer is
 	waits    waits[K]
 }
@@ -58,7 +59,7 @@ type site[K comparable, V any] struct {
 	at    *member[K, V]
 	other *member[K, V] // its owner by the other topology; nil if that is the same
 	phase Phase
-	waits *waits[K] // of the placement
+	by    *placement[K, V] // that says so; nil where other is
 }
 
 // inForce returns by what a call has to go.
@@ -132,7 +133,7 @@ func (f *Fleet[K, V]) site(ctx context.Context, p *placement[K, V], key K) (site
 	if m := p.mixed[[2]*member[K, V]{at, other}]; m != nil {
 		return site[K, V]{at: m}, nil
 	}
-	return site[K, V]{at, other, p.phase, &p.waits}, nil
+	return site[K, V]{at, other, p.phase, p}, nil
 }
 
 func (f *Fleet[K, V]) settledOwner(ctx context.Context, p *placement[K, V], key K, pin string, pinned bool) (*member[K, V], error) {

@@ -144,10 +144,6 @@ func (c *claims[K, V]) ask(m *replica[K, V], _ int, keys []K, at []int) error {
 	return manykeys.Join(keys, err, manykeys.Join(again.keys, failed))
 }
 
-// errReplaced is what a call comes to that took so long that a replica is not asked any
-// more which it was about to look at: that may not have been deleted from since.
-var errReplaced = errors.New("fleet: the topology changed meanwhile")
-
 // inForce reports whether calls go by these replicas all the while.
 func (r *replicas[K, V]) inForce() bool { return r.placed == nil || r.fleet.still(r.placed) }
 

@@ -184,7 +184,7 @@ func (r *replicas[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 	if here == there {
 		return here.leaser.Watch(key)
 	}
-	return site[K, V]{at: here.member, other: there.member, waits: &r.waits}.watchBoth(key)
+	return watchBoth(here.member, there.member, &r.waits, key)
 }
 
 func (m *member[K, V]) getSome(ctx context.Context, keys []K) ([]*corral.Entry[V], error) {
