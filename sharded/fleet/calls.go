@@ -200,7 +200,7 @@ func (f *Fleet[K, V]) Settle(ctx context.Context, key K) error {
 		return err
 	}
 	at := s.at
-	if at.vitals.out() { // what was stored is in the gutter
+	if !at.healthy() { // what was stored is in the gutter
 		if m := f.gutterOf(ctx, key); m != nil && m.settler != nil {
 			at = m
 		}

@@ -111,12 +111,17 @@ func (a *allowance) giveBack(perSecond, n int) {
 
 // takes returns for how many of so many keys the shard has room.
 func (f *Fleet[K, V]) takes(m *member[K, V], want int) (got int) {
-	if m.vitals.flags.Load()&(flagOut|flagSlow) == 0 {
+	if m.healthy() && !m.slow() {
 		got = m.lent.take(f.ward.now(), f.gutter().Fills, want)
 	}
 	f.numbers.gutter.refused.Add(uint64(want - got))
 	f.numbers.gutter.fills.Add(uint64(got))
 	return got
+}
+
+// slow reports whether the shard, or any of a group, is.
+func (m *member[K, V]) slow() bool {
+	return slices.ContainsFunc(m.shards(), func(m *member[K, V]) bool { return m.vitals.flags.Load()&flagSlow != 0 })
 }
 
 // untake gives back what was taken for fills that need not be.
@@ -139,16 +144,18 @@ func (f *Fleet[K, V]) allShortLived(entries []*corral.Entry[V]) []*corral.Entry[
 }
 
 // next returns the shard after its owner in the ranking of what has the hash; nil if the
-// Router ranks no other.
+// Router ranks no other. Of a group whose replicas change the owner is none of the
+// layout's members: its name tells.
 func (l *layout[K, V]) next(hash uint64, owner *member[K, V]) (m *member[K, V], err error) {
 	defer bounded.Recover("the Router", &err)
+	name := l.name(owner)
 	room := ranks.Get().(*[MaxShards]uint16)
 	defer ranks.Put(room)
 	for _, i := range l.router.Rank(hash, room[:0]) {
 		if err := l.inRange(i); err != nil {
 			return nil, err
 		}
-		if l.members[i] != owner {
+		if l.placed[i].ID != name {
 			return l.members[i], nil
 		}
 	}

@@ -108,7 +108,7 @@ func (l leasing[K, V]) Watch(key K) (ended <-chan struct{}, stop func()) {
 	if err != nil {
 		return nil, func() {}
 	}
-	if s.at.vitals.out() {
+	if !s.at.healthy() {
 		if m := l.fleet.gutterOf(context.Background(), key); m != nil && m.leaser != nil {
 			return m.leaser.Watch(key)
 		}
