@@ -243,12 +243,12 @@ func (f *Fleet[K, V]) adopted(ctx context.Context, p Published, after uint64) (o
 	switch {
 	case f.closed.Load():
 		return false, ErrClosed
+	case after != 0 && after != now.Revision: // also if it is the next one, which is another's
+		return false, nil
 	case p.Revision == now.Revision:
 		return true, nil
 	case p.Revision < now.Revision:
 		return false, fmt.Errorf("%w: revision %d was published after revision %d", ErrEpochUnknown, p.Revision, now.Revision)
-	case after != 0 && after != now.Revision:
-		return false, nil
 	}
 	placed, err := f.placement(ctx, p)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // copied: what is not at the new shards is nowhere.
 func (f *Fleet[K, V]) closeEarly(ctx context.Context, p *placement[K, V]) error {
 	now := *f.published.Load()
-	if f.placed.Load() != p {
+	if f.placed.Load() != p || now.Phase != PhaseSwitch {
 		return errOver
 	}
 	next := now.next(PhaseClose)
@@ -23,14 +23,19 @@ func (f *Fleet[K, V]) closeEarly(ctx context.Context, p *placement[K, V]) error 
 	return err
 }
 
-// sweep deletes what moved and was left at the old shards, and then ends the change. It
-// waits first until nobody can store there any more. Every process goes by the phase
-// after the grace, and renews no lease of an old shard from then on; a Renew that was
-// sent before can add a life, and what is filled after that has no lease. A Set that is
-// held up for longer deletes what it stored when it finds that the topology is another
+// sweep deletes what moved and was left at the old shards, and then ends the change to the
+// topology of an epoch, unless another migration has: what is published since is another
+// change. It waits first until nobody can store there any more. Every process goes by the
+// phase after the grace, and renews no lease of an old shard from then on; a Renew that
+// was sent before can add a life, and what is filled after that has no lease. A Set that
+// is held up for longer deletes what it stored when it finds that the topology is another
 // one ([earlier]).
-func (f *Fleet[K, V]) sweep(ctx context.Context) (swept int, err error) {
+func (f *Fleet[K, V]) sweep(ctx context.Context, epoch uint64) (swept int, err error) {
+	now := *f.published.Load() // first: what is in force is not older
 	p := f.placed.Load()
+	if now.Phase != PhaseClose || p.phase != PhaseClose || p.layout.topology.Epoch != epoch {
+		return 0, nil
+	}
 	if err := f.quiet(ctx, p); err != nil {
 		return 0, err
 	}
@@ -43,7 +48,7 @@ func (f *Fleet[K, V]) sweep(ctx context.Context) (swept int, err error) {
 			return swept, &ShardErrors{Errors: map[string]error{m.shard.ID: err}, Partial: true}
 		}
 	}
-	ok, err := f.publish(ctx, f.published.Load().next(PhaseSettled))
+	ok, err := f.publish(ctx, now.next(PhaseSettled))
 	if err == nil && !ok && f.epoch != nil {
 		err = f.epoch.renew(ctx) // another process has swept too
 	}

@@ -59,7 +59,7 @@ func (g *migration[K, V]) run(ctx context.Context) error {
 			return g.why(err)
 		}
 	}
-	n, err := f.sweep(ctx)
+	n, err := f.sweep(ctx, g.p.layout.topology.Epoch)
 	g.mu.Lock()
 	g.swept, g.ended = n, err == nil
 	g.mu.Unlock()
