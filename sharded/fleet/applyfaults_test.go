@@ -383,3 +383,55 @@ func TestTheOldShardIsDead(t *testing.T) {
 		}
 	})
 }
+
+// slowToSwitch are Epochs that take their time to hear of a switch.
+type slowToSwitch struct {
+	fleet.Epochs
+	takes time.Duration
+}
+
+func (e slowToSwitch) Publish(ctx context.Context, revision uint64, next fleet.Published) (bool, error) {
+	if next.Phase == fleet.PhaseSwitch {
+		time.Sleep(e.takes)
+	}
+	return e.Epochs.Publish(ctx, revision, next)
+}
+
+// A change that was given up before it was switched to is no change, though its Epochs
+// answered; and one that is over when Apply returns is a Change that has ended.
+func TestApplyThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		opts := s.together()
+		opts.Epochs = slowToSwitch{s.epochs, 5 * stageGrace}
+		f := s.process(two, opts)
+		change, err := f.Apply(t.Context(), three)
+		wantIs(t, err, fleet.ErrAborted)
+		if now, _ := f.Topology(); change != nil || now.Epoch != two.Epoch {
+			t.Errorf("epoch %d is in force, and the change is %v", now.Epoch, change)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		opts := s.together()
+		opts.Epochs = slowToSwitch{s.epochs, 3 * stageGrace / 2}
+		f, other := s.process(two, opts), s.process(two, s.together())
+		var change *fleet.Change
+		done := make(chan error)
+		go func() {
+			var err error
+			change, err = f.Apply(t.Context(), three)
+			done <- err
+		}()
+		time.Sleep(time.Second)
+		_, err := other.Apply(t.Context(), three) // which is faster
+		must(t, err)
+		_, err = fleet.Migrate(t.Context(), other, migrate{})
+		must(t, err)
+		if must(t, <-done); change == nil {
+			t.Fatal("Apply returned no change")
+		}
+		<-change.Done()
+		must(t, change.Err())
+	})
+}

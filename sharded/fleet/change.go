@@ -79,8 +79,9 @@ func (c *Change) Abort(ctx context.Context) error { return c.abort(ctx) }
 // valid, not later than the one in force, gives a shard another address or meets a
 // fleet without MaxLife; [ErrChanging] during another change; that of the Epochs; or
 // what ended ctx: then the old topology stays or, where there is a Change too, the
-// change goes on. Apply of the topology that is being changed to goes on with that
-// change, also if another process began it and has ended.
+// change goes on; [ErrAborted] if others have given the change up meanwhile. Apply of the
+// topology that is being changed to goes on with that change, also if another process
+// began it and has ended.
 func (f *Fleet[K, V]) Apply(ctx context.Context, t Topology) (*Change, error) {
 	if f.opts.MaxLife == 0 {
 		return nil, option("Options.MaxLife", f.opts.MaxLife, "must be above 0 to change the topology")
@@ -100,12 +101,43 @@ func (f *Fleet[K, V]) Apply(ctx context.Context, t Topology) (*Change, error) {
 	} else if now, err = f.prepare(ctx, now, t); err != nil {
 		return nil, err
 	}
+	from := now.Previous
 	if now.Phase == PhasePrepare {
-		if now, err = f.switchOver(ctx, now); err != nil {
+		if err = f.switchOver(ctx, now); err != nil {
 			return nil, err
 		}
 	}
-	return f.change.Load(), f.await(ctx)
+	c, err := f.changeTo(t, from)
+	if err != nil {
+		return nil, err
+	}
+	return c, f.await(ctx)
+}
+
+// changeTo returns the change to t, which others may have brought to its end meanwhile, or
+// given up.
+func (f *Fleet[K, V]) changeTo(t Topology, from *Topology) (*Change, error) {
+	if c := f.change.Load(); c != nil && c.plan.To.Digest() == t.Digest() {
+		return c, nil
+	}
+	now := f.published.Load()
+	settled := &now.Topology
+	if now.Previous != nil {
+		settled = now.Previous // the next change has begun
+	}
+	if settled.Digest() != t.Digest() {
+		return nil, ErrAborted
+	}
+	c := f.newChange(*from, t)
+	close(c.done)
+	return c, nil
+}
+
+func (f *Fleet[K, V]) newChange(from, to Topology) *Change {
+	c := &Change{done: make(chan struct{})}
+	c.plan, _ = NewPlan(from, to) // both are valid
+	c.abort = func(ctx context.Context) error { return f.abort(ctx, c) }
+	return c
 }
 
 // latest returns what is in force, after a look at the Epochs.
@@ -171,7 +203,7 @@ func (before Topology) permits(t Topology) error {
 
 // switchOver publishes the switch when every process has prepared. If ctx ends before
 // that, nobody has read by the new topology, and the old one can stay.
-func (f *Fleet[K, V]) switchOver(ctx context.Context, now Published) (Published, error) {
+func (f *Fleet[K, V]) switchOver(ctx context.Context, now Published) error {
 	err := f.await(ctx)
 	next := now.next(PhaseSwitch)
 	if err != nil {
@@ -181,13 +213,13 @@ func (f *Fleet[K, V]) switchOver(ctx context.Context, now Published) (Published,
 		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.opts.EpochLife)
 		defer cancel()
 		_, failed := f.publish(bound, next)
-		return now, errors.Join(err, failed)
+		return errors.Join(err, failed)
 	}
 	ok, err := f.publish(ctx, next)
 	if err == nil && !ok {
-		return f.latest(ctx) // somebody else has gone on
+		_, err = f.latest(ctx) // somebody else has gone on
 	}
-	return next, err
+	return err
 }
 
 // await waits until every process goes by what was published last.
@@ -295,9 +327,7 @@ func (f *Fleet[K, V]) placement(ctx context.Context, p Published) (*placement[K,
 func (f *Fleet[K, V]) put(p Published, placed *placement[K, V]) {
 	change := f.change.Load()
 	if change == nil && (p.Phase == PhaseSwitch || p.Phase == PhaseClose) {
-		change = &Change{done: make(chan struct{})}
-		change.plan, _ = NewPlan(*p.Previous, p.Topology) // both are valid
-		change.abort = func(ctx context.Context) error { return f.abort(ctx, change) }
+		change = f.newChange(*p.Previous, p.Topology)
 		f.change.Store(change)
 	}
 	before := f.placed.Load()
