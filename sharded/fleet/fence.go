@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -24,6 +25,10 @@ type fence[K comparable] struct {
 	turn uint64       // guarded by mu; of the last write that failed
 	keys map[K]uint64 // guarded by mu; the turn of each
 	all  time.Time    // guarded by mu; what was loaded until then is fenced; zero for nothing
+
+	// opened is how often anything was let out, changed under mu. What was read before
+	// may be what was fenced then: see member.hides.
+	opened atomic.Uint64
 
 	writes map[K]int     // guarded by mu; those under way, which decide over their keys
 	wipes  int           // guarded by mu; deletes of keys under way
@@ -96,16 +101,19 @@ func (f *fence[K]) addAll() {
 	f.all = time.Now()
 }
 
-// covers reports whether what was loaded at a time is fenced. What is kept no longer than
-// most is gone some time: over says that nothing is fenced any more.
-func (f *fence[K]) covers(key K, loaded time.Time, most time.Duration) (covered, over bool) {
+// covers reports whether what was loaded since a time is fenced, and how often something
+// had been let out before. What is kept no longer than most is gone some time: over says
+// that nothing is fenced any more.
+func (f *fence[K]) covers(key K, loaded time.Time, most time.Duration) (covered, over bool, opened uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	opened = f.opened.Load()
 	if most > 0 && !f.all.IsZero() && time.Since(f.all) >= most {
+		f.opened.Add(1)
 		f.all, over = time.Time{}, len(f.keys) == 0
 	}
 	_, covered = f.keys[key]
-	return covered || !f.all.IsZero() && !loaded.After(f.all), over
+	return covered || !f.all.IsZero() && !loaded.After(f.all), over, opened
 }
 
 // lift takes keys out that were fenced no later than at turn, and reports whether none is
@@ -115,6 +123,7 @@ func (f *fence[K]) lift(keys []K, turn uint64) (empty bool) {
 	defer f.mu.Unlock()
 	for _, key := range keys {
 		if at, ok := f.keys[key]; ok && at <= turn {
+			f.opened.Add(1)
 			delete(f.keys, key)
 		}
 	}
@@ -126,6 +135,7 @@ func (f *fence[K]) open(until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all.Equal(until) {
+		f.opened.Add(1)
 		f.all = time.Time{}
 	}
 }
@@ -205,17 +215,40 @@ func (m *member[K, V]) unfence(keys []K, turn uint64) {
 	}
 }
 
-// hides reports whether what the shard holds of key, loaded at a time, is fenced. If so, it
-// has the fence cleaned.
-func (m *member[K, V]) hides(key K, loaded time.Time) bool {
-	covered, over := m.fence.covers(key, loaded, m.vitals.ward.maxLife)
+// mark is taken before the shard is read, for who asks afterwards what of that is fenced.
+func (m *member[K, V]) mark() uint64 { return m.fence.opened.Load() }
+
+// fencedSince reports whether some of what was read since mark may be fenced.
+func (m *member[K, V]) fencedSince(mark uint64) bool {
+	return m.fenced() || m.fence.opened.Load() != mark // in this order: see fence.lift
+}
+
+// hides reports whether what was read of key since mark, and loaded since a time, is fenced.
+// If so, it has the fence cleaned. Else what is wrong can still have been read:
+//
+//  1. A reader gets what is fenced from the shard, and is held up.
+//  2. The fence is cleaned: all that it was about is deleted, and nothing fenced any more.
+//  3. The reader looks at the fence.
+//
+// So what was read before anything was let out is taken for fenced. That may be a value
+// which is good: it is a miss this once.
+func (m *member[K, V]) hides(mark uint64, key K, loaded time.Time) bool {
+	if !m.fencedSince(mark) {
+		return false
+	}
+	covered, over, opened := m.fence.covers(key, loaded, m.vitals.ward.maxLife)
 	switch {
 	case over:
 		m.unfence(nil, 0)
 	case covered:
 		m.cleanSoon()
 	}
-	return covered
+	return covered || opened != mark
+}
+
+// hidesEntry is hides of an entry.
+func (m *member[K, V]) hidesEntry(mark uint64, key K, e *corral.Entry[V]) bool {
+	return m.hides(mark, key, e.LoadedAt)
 }
 
 // cleanSoon cleans the fence in the background, unless somebody does, or did in vain a
@@ -313,20 +346,23 @@ func (m *member[K, V]) sweep(ctx context.Context) error {
 
 // shown takes away what is fenced of what a scan found. Of a key alone nobody knows when
 // its entry was loaded.
-func (m *member[K, V]) shown(items []corral.ScanItem[K, V]) []corral.ScanItem[K, V] {
+func (m *member[K, V]) shown(mark uint64, items []corral.ScanItem[K, V]) []corral.ScanItem[K, V] {
 	return slices.DeleteFunc(slices.Clone(items), func(it corral.ScanItem[K, V]) bool {
 		if it.Entry == nil {
 			return m.fence.has(it.Key)
 		}
-		return m.hides(it.Key, it.Entry.LoadedAt)
+		return m.hidesEntry(mark, it.Key, it.Entry)
 	})
 }
 
 // hide takes away what is fenced of what was read.
-func (m *member[K, V]) hide(keys []K, entries []*corral.Entry[V]) []*corral.Entry[V] {
+func (m *member[K, V]) hide(mark uint64, keys []K, entries []*corral.Entry[V]) []*corral.Entry[V] {
+	if !m.fencedSince(mark) {
+		return entries
+	}
 	shown := slices.Clone(entries)
 	for i, e := range entries {
-		if e != nil && i < len(keys) && m.hides(keys[i], e.LoadedAt) {
+		if e != nil && i < len(keys) && m.hidesEntry(mark, keys[i], e) {
 			shown[i] = nil
 		}
 	}

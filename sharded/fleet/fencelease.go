@@ -18,18 +18,18 @@ const hiddenTries = 3
 
 // hidesLease reports whether the answer to a request for a lease is an entry that is
 // fenced.
-func (m *member[K, V]) hidesLease(key K, l corral.Lease[V], err error) bool {
-	return err == nil && l.State == corral.LeaseChanged && l.Entry != nil && m.hides(key, l.Entry.LoadedAt)
+func (m *member[K, V]) hidesLease(mark uint64, key K, l corral.Lease[V], err error) bool {
+	return err == nil && l.State == corral.LeaseChanged && l.Entry != nil && m.hidesEntry(mark, key, l.Entry)
 }
 
-// acquireHidden asks again for the leases of the keys of which the answers are fenced,
-// with force whatever is there, and returns the answers to all.
-func (m *member[K, V]) acquireHidden(ctx context.Context, keys []K, requests []corral.LeaseRequest[V],
+// acquireHidden asks again for the leases of the keys of which the answers since mark are
+// fenced, with force whatever is there, and returns the answers to all.
+func (m *member[K, V]) acquireHidden(ctx context.Context, mark uint64, keys []K, requests []corral.LeaseRequest[V],
 	leases []corral.Lease[V], err error, force bool) ([]corral.Lease[V], error) {
 	var hidden batch[K]
 	var again []corral.LeaseRequest[V]
 	for i, key := range keys {
-		if m.hidesLease(key, leases[i], manykeys.Of(err, key)) {
+		if m.hidesLease(mark, key, leases[i], manykeys.Of(err, key)) {
 			r := requests[i]
 			r.Seen, r.Force = leases[i].Entry, force
 			hidden.add(key, "", i)

@@ -32,19 +32,21 @@ func (m *member[K, V]) get(ctx context.Context, t tier, key K) (*corral.Entry[V]
 // getNear hides what was copied from a shard that had come back old, before anybody
 // knew.
 func (m *member[K, V]) getNear(ctx context.Context, key K) (*corral.Entry[V], error) {
+	mark := m.mark()
 	e, err := m.tiers[nearLayer].cache.Get(ctx, key)
-	if e != nil && m.fenced() && m.hides(key, e.LoadedAt) {
+	if e != nil && m.hidesEntry(mark, key, e) {
 		e = nil
 	}
 	return e, err
 }
 
 func (m *member[K, V]) getWatched(ctx context.Context, t tier, key K) (e *corral.Entry[V], err error) {
+	mark := m.mark()
 	err = m.reading(ctx, key, func() error {
 		e, err = m.tiers[t].cache.Get(ctx, key)
 		return err
 	})
-	if e != nil && m.fenced() && m.hides(key, e.LoadedAt) {
+	if e != nil && m.hidesEntry(mark, key, e) {
 		e = nil
 	}
 	m.vitals.found(ctx, err, e != nil)
@@ -64,11 +66,12 @@ func (m *member[K, V]) getValue(ctx context.Context, key K) (value V, life time.
 }
 
 func (m *member[K, V]) getValueWatched(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error) {
+	mark := m.mark()
 	err = m.reading(ctx, key, func() error {
 		value, life, ok, err = m.plain.GetValue(ctx, key)
 		return err
 	})
-	if ok && m.fenced() && m.hides(key, time.Time{}) {
+	if ok && m.hides(mark, key, time.Time{}) {
 		var none V
 		value, life, ok = none, 0, false
 	}
@@ -80,19 +83,16 @@ func (m *member[K, V]) getMany(ctx context.Context, t tier, keys []K) (entries [
 	if len(keys) == 0 {
 		return m.tiers[t].getMany(ctx, keys)
 	}
+	mark := m.mark()
 	if t == nearLayer {
-		if entries, err = m.tiers[t].getMany(ctx, keys); m.fenced() {
-			entries = m.hide(keys, entries)
-		}
-		return entries, err
+		entries, err = m.tiers[t].getMany(ctx, keys)
+		return m.hide(mark, keys, entries), err
 	}
 	err = m.reading(ctx, keys[0], func() error {
 		entries, err = m.tiers[t].getMany(ctx, keys)
 		return fits[K](err, len(keys), "entries", len(entries))
 	})
-	if m.fenced() {
-		entries = m.hide(keys, entries)
-	}
+	entries = m.hide(mark, keys, entries)
 	foundMany(ctx, &m.vitals, err, entries)
 	return entries, err
 }
@@ -107,11 +107,12 @@ func fits[K comparable](err error, keys int, what string, n int) error {
 
 func (m *member[K, V]) acquire(ctx context.Context, key K, r corral.LeaseRequest[V]) (l corral.Lease[V], err error) {
 	for try := range hiddenTries {
+		mark := m.mark()
 		err = m.reading(ctx, key, func() error {
 			l, err = m.leaser.Acquire(ctx, key, r)
 			return err
 		})
-		if !m.fenced() || !m.hidesLease(key, l, err) {
+		if !m.hidesLease(mark, key, l, err) {
 			break
 		}
 		r.Seen, r.Force = l.Entry, try == hiddenTries-2
@@ -123,12 +124,15 @@ func (m *member[K, V]) acquireMany(ctx context.Context, keys []K, requests []cor
 	if err := m.mustLease(); err != nil || len(keys) == 0 {
 		return nil, err
 	}
+	mark := m.mark()
 	leases, err = m.acquireOnce(ctx, keys, requests)
 	for try := range hiddenTries - 1 {
-		if !m.fenced() || !manykeys.Partial[K](err) {
+		if !m.fencedSince(mark) || !manykeys.Partial[K](err) {
 			break
 		}
-		leases, err = m.acquireHidden(ctx, keys, requests, leases, err, try == hiddenTries-2)
+		since := mark
+		mark = m.mark()
+		leases, err = m.acquireHidden(ctx, since, keys, requests, leases, err, try == hiddenTries-2)
 	}
 	return leases, err
 }

@@ -103,14 +103,12 @@ func (c *copying[K, V]) retirePresent(ctx context.Context, keys []K) error {
 // read returns entries; nil also for a key that has an error of its own, and for what is
 // fenced: at another shard nobody would know.
 func (c *copying[K, V]) read(ctx context.Context, m *member[K, V], keys []K) ([]*corral.Entry[V], error) {
+	mark := m.mark()
 	entries, err := m.tiers[whole].getMany(ctx, keys)
 	if !manykeys.Partial[K](err) || len(entries) != len(keys) {
 		return nil, errors.Join(err, manykeys.Fit("fleet", len(keys), "entries of a shard", len(entries)))
 	}
-	if m.fenced() {
-		entries = m.hide(keys, entries)
-	}
-	return entries, nil
+	return m.hide(mark, keys, entries), nil
 }
 
 // fill reads what the leases are held of, and stores it under them.
@@ -316,11 +314,12 @@ func (c *copying[K, V]) privateOne(ctx context.Context, key K, own *aCopy) error
 		c.sum.Present++
 		return c.retireOne(ctx, key)
 	}
+	mark := c.from.mark()
 	e, err := from.cache.Get(ctx, key)
 	if err != nil {
 		return err
 	}
-	if e == nil || c.from.fenced() && c.from.hides(key, e.LoadedAt) || !c.fleet.copies.mayStore(own) {
+	if e == nil || c.from.hidesEntry(mark, key, e) || !c.fleet.copies.mayStore(own) {
 		c.sum.Skipped++
 		return nil
 	}

@@ -259,13 +259,13 @@ func (s *scan[K, V]) page(ctx context.Context, m *member[K, V], cursor string, s
 
 // scanPage is ScanPage of the shard, without what is fenced.
 func (m *member[K, V]) scanPage(ctx context.Context, cursor string, count int, keysOnly bool) (items []corral.ScanItem[K, V], next string, err error) {
-	start := time.Now()
+	start, mark := time.Now(), m.mark()
 	items, next, err = m.scanner.ScanPage(ctx, cursor, count, keysOnly)
 	if err == nil {
 		err = m.recognize(ctx, start)
 	}
-	if err == nil && m.fenced() {
-		items = m.shown(items)
+	if err == nil && m.fencedSince(mark) {
+		items = m.shown(mark, items)
 	}
 	return items, next, err
 }
