@@ -24,7 +24,7 @@ type fence[K comparable] struct {
 	mu   sync.Mutex
 	turn uint64       // guarded by mu; of the last write that failed
 	keys map[K]uint64 // guarded by mu; the turn of each
-	all  time.Time    // guarded by mu; what was loaded until then is fenced; zero for nothing
+	all  time.Time    // guarded by mu; what began to be loaded until then is fenced; zero for nothing
 
 	// opened is how often anything was let out, changed under mu. What was read before
 	// may be what was fenced then: see member.hides.
@@ -101,8 +101,8 @@ func (f *fence[K]) addAll() {
 	f.all = time.Now()
 }
 
-// covers reports whether what was loaded since a time is fenced, and how often something
-// had been let out before. What is kept no longer than most is gone some time: over says
+// covers reports whether what began to be loaded at a time is fenced, and how often
+// something had been let out before. What is kept no longer than most is gone some time: over says
 // that nothing is fenced any more.
 func (f *fence[K]) covers(key K, loaded time.Time, most time.Duration) (covered, over bool, opened uint64) {
 	f.mu.Lock()
@@ -223,8 +223,8 @@ func (m *member[K, V]) fencedSince(mark uint64) bool {
 	return m.fenced() || m.fence.opened.Load() != mark // in this order: see fence.lift
 }
 
-// hides reports whether what was read of key since mark, and loaded since a time, is fenced.
-// If so, it has the fence cleaned. Else what is wrong can still have been read:
+// hides reports whether what was read of key since mark, and began to be loaded at a time,
+// is fenced. If so, it has the fence cleaned. If not, what is wrong can still have been read:
 //
 //  1. A reader gets what is fenced from the shard, and is held up.
 //  2. The fence is cleaned: all that it was about is deleted, and nothing fenced any more.
@@ -246,9 +246,15 @@ func (m *member[K, V]) hides(mark uint64, key K, loaded time.Time) bool {
 	return covered || opened != mark
 }
 
-// hidesEntry is hides of an entry.
+// hidesEntry is hides of an entry. It is as old as the beginning of its load: a store that
+// came back as it was may know the lease of a load that a Delete had ended, and which has
+// returned since. A load that began at the very instant did not begin before it.
 func (m *member[K, V]) hidesEntry(mark uint64, key K, e *corral.Entry[V]) bool {
-	return m.hides(mark, key, e.LoadedAt)
+	loaded := e.LoadedAt
+	if !loaded.IsZero() {
+		loaded = loaded.Add(-max(0, e.LoadTime-1))
+	}
+	return m.hides(mark, key, loaded)
 }
 
 // cleanSoon cleans the fence in the background, unless somebody does, or did in vain a

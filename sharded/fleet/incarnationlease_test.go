@@ -198,3 +198,44 @@ func TestIncarnationLeaseOfWhatIsOldAgain(t *testing.T) {
 		}
 	})
 }
+
+// loses is a client of a server whose replica takes over before it has heard of a Delete.
+type loses struct{ leaser }
+
+func (l loses) Delete(context.Context, string) error { return nil }
+
+// W1, I4: a replica that takes over may know the lease of one who loads since before a
+// Delete of which it has not heard. What is stored under that is as old as its load.
+func TestIncarnationThatKnowsALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		farm := newFarm(t, 1)
+		deletes := farm.process(fleet.Options[string]{}, func(c client) corral.Cache[string, string] { return loses{leaser{c}} })
+		other := loader(t, farm.process(fleet.Options[string]{}, leasing))
+		key := farm.keys[0][0]
+		wantGet(t, deletes, key, "", "before")
+		loaded := make(chan struct{})
+		go func() {
+			defer close(loaded)
+			_, err := other.GetOrLoad(t.Context(), key, func(context.Context, string) (string, error) {
+				time.Sleep(5 * time.Second)
+				return "old", nil
+			})
+			must(t, err)
+		}()
+		time.Sleep(time.Second)
+		must(t, deletes.Delete(t.Context(), key))
+		farm.servers[0].mu.Lock()
+		farm.servers[0].run = "run 2"
+		farm.servers[0].mu.Unlock()
+		time.Sleep(2 * time.Second)
+		wantGet(t, deletes, key, "", "the replica has taken over")
+		<-loaded
+		synctest.Wait()
+		wantGet(t, deletes, key, "", "when the load has ended")
+		l, err := deletes.Acquire(t.Context(), key, aRequest{Token: "one"})
+		if err != nil || l.State != corral.LeaseHeld {
+			t.Errorf("Acquire = %+v, %v", l, err)
+		}
+		must(t, other.Close(t.Context()))
+	})
+}
