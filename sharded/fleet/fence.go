@@ -140,6 +140,13 @@ func (f *fence[K]) open(until time.Time) {
 	}
 }
 
+// last returns the turn of the last write that failed.
+func (f *fence[K]) last() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.turn
+}
+
 func (f *fence[K]) has(key K) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

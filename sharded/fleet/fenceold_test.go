@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,5 +200,76 @@ func TestFenceIsNotMigrated(t *testing.T) {
 		time.Sleep(time.Hour)
 		<-change.Done()
 		must(t, f.Close(t.Context()))
+	})
+}
+
+// I4: what comes from a shard that has come back old, and of which nobody knows yet, is not
+// brought over either: at the new shard it would be served for as long as it is kept.
+func TestIncarnationThatNobodyKnowsIsNotCopied(t *testing.T) {
+	for name, bring := range map[string]func(t *testing.T, f *fleet.Fleet[string, string], key string) error{
+		"migrated": func(t *testing.T, f *fleet.Fleet[string, string], _ string) error {
+			_, err := fleet.Migrate(t.Context(), f, fleet.MigrateOptions{})
+			return err
+		},
+		"asked for": func(t *testing.T, f *fleet.Fleet[string, string], key string) error {
+			_, err := f.Acquire(t.Context(), key, aRequest{Token: "one"})
+			return err
+		},
+		"asked for with others": func(t *testing.T, f *fleet.Fleet[string, string], key string) error {
+			_, err := f.AcquireMany(t.Context(), []string{key}, []aRequest{{Token: "one"}})
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			farm := newFarm(t, 3)
+			f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+				return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
+			}, fleet.Options[string]{MaxLife: time.Hour})
+			must(t, err)
+			farm.keys = keysOn(f, 2, 20)
+			key := farm.keys[0][0]
+			next := equal(3) // all keys of the first server move
+			next.Epoch, next.Shards = 2, next.Shards[1:]
+			farm.resurrects(f, key)
+			change, err := f.Apply(t.Context(), next)
+			must(t, err)
+			must(t, bring(t, f, key))
+			time.Sleep(time.Minute)
+			if e, err := f.Get(t.Context(), key); err != nil || e != nil {
+				t.Errorf("%s: what was deleted is %v, %v", name, e, err)
+			}
+			time.Sleep(2 * time.Hour)
+			<-change.Done()
+			must(t, f.Close(t.Context()))
+		})
+	}
+}
+
+// Nor is it copied to another zone.
+func TestIncarnationThatNobodyKnowsIsNotCopiedToAZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		farm := newFarm(t, 2)
+		both := fleet.Topology{Epoch: 1, Shards: []fleet.Shard{
+			{ID: "s00", Zone: "east", Group: "both"}, {ID: "s01", Zone: "west", Group: "both"},
+		}}
+		f, _ := open(t, both, fleet.Options[string]{Zone: "west"}, func(i int) corral.Cache[string, string] {
+			return leasing(client{farm.servers[i]})
+		})
+		key := ""
+		for i := 0; key == ""; i++ {
+			text := fmt.Sprint("key:", i)
+			if e, err := f.Explain(t.Context(), text); err != nil {
+				t.Fatal(err)
+			} else if e.Replicas[0] == "s00" {
+				key = text
+			}
+		}
+		farm.resurrects(f, key)
+		l, err := f.Acquire(t.Context(), key, aRequest{Token: "one"})
+		if err != nil || l.State != corral.LeaseHeld {
+			t.Errorf("Acquire = %+v, %v", l, err)
+		}
+		time.Sleep(time.Minute)
+		wantGet(t, f, key, "", "a minute later")
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -111,9 +112,18 @@ func (c *copying[K, V]) read(ctx context.Context, m *member[K, V], keys []K) ([]
 	return m.hide(mark, keys, entries), nil
 }
 
+// readToCopy is read of the old shard; see [member.proven].
+func (c *copying[K, V]) readToCopy(ctx context.Context, keys []K) (entries []*corral.Entry[V], err error) {
+	failed := c.from.proven(ctx, func() (found bool) {
+		entries, err = c.read(ctx, c.from, keys)
+		return slices.ContainsFunc(entries, func(e *corral.Entry[V]) bool { return e != nil })
+	})
+	return entries, errors.Join(err, failed)
+}
+
 // fill reads what the leases are held of, and stores it under them.
 func (c *copying[K, V]) fill(ctx context.Context, held batch[K]) error {
-	entries, err := c.read(ctx, c.from, held.keys)
+	entries, err := c.readToCopy(ctx, held.keys)
 	if err != nil {
 		c.release(ctx, held)
 		return err

@@ -85,7 +85,7 @@ var errReplaced = errors.New("fleet: the topology changed meanwhile")
 // held, and puts into leases what comes of it. From a shard that fails there is
 // nothing to copy, and nobody loads there.
 func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K], asks []corral.LeaseRequest[V], leases []corral.Lease[V]) {
-	there, err := s.other.acquireMany(ctx, held.keys, asks)
+	there, err := s.other.acquireToCopy(ctx, held.keys, asks)
 	if manykeys.Partial[K](err) && len(there) != len(held.keys) {
 		err = manykeys.Fit("fleet", len(held.keys), "leases of a shard", len(there))
 	}

@@ -106,13 +106,14 @@ func (c *claim[K, V]) result() (corral.Lease[V], error) {
 // ask asks a replica for the leases of keys. What it has that is not newer than what the
 // caller has seen it is asked for again: a copy of that would be of no use.
 func (c *claims[K, V]) ask(m *replica[K, V], _ int, keys []K, at []int) error {
-	asks := make([]corral.LeaseRequest[V], len(keys))
+	asks, acquire := make([]corral.LeaseRequest[V], len(keys)), m.acquireSome
 	for j, i := range at {
 		if asks[j] = c.all[i].request; len(c.all[i].held) > 0 {
 			asks[j].Seen = nil // which may be another replica's
+			acquire = m.acquireToCopy
 		}
 	}
-	leases, err := m.acquireSome(c.ctx, keys, asks)
+	leases, err := acquire(c.ctx, keys, asks)
 	if !manykeys.Partial[K](err) {
 		return err
 	}
@@ -133,7 +134,7 @@ func (c *claims[K, V]) ask(m *replica[K, V], _ int, keys []K, at []int) error {
 	if len(again.keys) == 0 {
 		return err
 	}
-	leases, failed := m.acquireSome(c.ctx, again.keys, asksAgain)
+	leases, failed := acquire(c.ctx, again.keys, asksAgain)
 	if manykeys.Partial[K](failed) {
 		for j, i := range again.at {
 			if c.all[i].lease = leases[j]; leases[j].State == corral.LeaseHeld {
