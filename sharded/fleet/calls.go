@@ -140,7 +140,10 @@ func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx context.Context, m *member[K, V], p part[K]) error) error {
 	return c.fleet.writing(ctx, func(pl *placement[K, V], before []*placement[K, V]) error {
 		err := c.writeAll(ctx, pl, keys, func() error {
-			return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) error {
+			return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) (err error) {
+				if s.mayStop(ctx) {
+					defer func() { s.stopped(ctx, p.keys, err) }()
+				}
 				return s.writeMany(p.keys,
 					func(m *member[K, V]) error { return op(ctx, m, p) },
 					func(m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },

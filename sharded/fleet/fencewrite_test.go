@@ -50,3 +50,41 @@ func TestFenceLeavesWhatIsWritten(t *testing.T) {
 		}
 	})
 }
+
+// A Delete of a key that moves, whose time is over while the old shard hangs, has not come
+// to the new one: it fences the key there, too.
+func TestFenceOfAWriteThatDidNotGetThere(t *testing.T) {
+	for name, write := range map[string]func(ctx context.Context, f *fleet.Fleet[string, string], key string) error{
+		"Delete": func(ctx context.Context, f *fleet.Fleet[string, string], key string) error { return f.Delete(ctx, key) },
+		"DeleteMany": func(ctx context.Context, f *fleet.Fleet[string, string], key string) error {
+			return f.DeleteMany(ctx, []string{key})
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			farm := newFarm(t, 3)
+			f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+				return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
+			}, fleet.Options[string]{MaxLife: time.Hour})
+			must(t, err)
+			key := keysOn(f, 2, 1)[0][0]
+			next := equal(3)
+			next.Epoch, next.Shards = 2, next.Shards[1:]
+			change, err := f.Apply(t.Context(), next)
+			must(t, err)
+			must(t, f.Set(t.Context(), key, fresh("old")))
+			wantGet(t, f, key, "old", name)
+			farm.servers[0].do(hangs)
+			for _, at := range farm.servers[1:] {
+				at.do(func(ctx context.Context, _ string) error { return context.Cause(ctx) }) // as a client over a wire
+			}
+			ctx, end := context.WithTimeout(t.Context(), time.Second)
+			defer end()
+			wantIs(t, write(ctx, f, key), context.DeadlineExceeded)
+			wantGet(t, f, key, "", name)
+			farm.servers[0].do(nil)
+			time.Sleep(2 * time.Hour)
+			<-change.Done()
+			must(t, f.Close(t.Context()))
+		})
+	}
+}

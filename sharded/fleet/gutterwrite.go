@@ -41,7 +41,10 @@ func (f *Fleet[K, V]) gutters(p *placement[K, V], s site[K, V], key K) (own *mem
 // write1 makes a write of key at s and, where there is a gutter, there. A user's write
 // deletes there. What was loaded and its shard did not take because it is out is lent:
 // lend stores it there.
-func (f *Fleet[K, V]) write1(ctx context.Context, p *placement[K, V], s site[K, V], key K, op, clear, lend func(m *member[K, V]) error) error {
+func (f *Fleet[K, V]) write1(ctx context.Context, p *placement[K, V], s site[K, V], key K, op, clear, lend func(m *member[K, V]) error) (err error) {
+	if s.mayStop(ctx) {
+		defer func() { s.stopped(ctx, []K{key}, err) }()
+	}
 	between := func() error { return f.copies.detach(ctx, key) }
 	if !f.gutter().on() {
 		return s.write(op, clear, between)

@@ -198,3 +198,18 @@ func (s site[K, V]) writeMany(keys []K, op, clear func(m *member[K, V]) error, b
 	)
 	return manykeys.Join(keys, errs...)
 }
+
+// mayStop reports whether ctx may end a user's write at one of the key's owners before it
+// comes to the other.
+func (s site[K, V]) mayStop(ctx context.Context) bool {
+	return s.other != nil && ctx.Err() == nil && ofUser(ctx)
+}
+
+// stopped fences the keys of such a write at both, if its context has ended meanwhile: which
+// of them it has come to, they do not tell.
+func (s site[K, V]) stopped(ctx context.Context, keys []K, err error) {
+	if err != nil && ctx.Err() != nil {
+		s.at.fenceFailed(ctx, keys, err, true)
+		s.other.fenceFailed(ctx, keys, err, true)
+	}
+}
