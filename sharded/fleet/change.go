@@ -68,6 +68,9 @@ func (c *Change) Abort(ctx context.Context) error { return c.abort(ctx) }
 // belongs now is looked for where it was, and brought over. It returns when every
 // process goes by t; [Change.Done] tells when all is over.
 //
+// A zone that had replicas, and of which t has no shard, is ejected: from then on it is
+// not read, and once Apply has returned nobody deletes there either.
+//
 // With Options.Epochs all processes of the fleet change together, in three phases:
 // see [Phase]. Each is published and lasts, for every process to follow or to stop
 // using the shards, Options.EpochLife and a tenth of it. Without Epochs the fleet of

@@ -63,11 +63,17 @@ func (t Topology) byGroup() map[string][]Shard {
 	return groups
 }
 
-// ejected returns the zones of which a change of the topology leaves no shard.
+// ejected returns the zones of which a change of the topology leaves no shard. One that
+// holds no replica of what another zone has is none of these: what is there is nowhere
+// else, and is brought over.
 func ejected(from, to Topology) map[string]bool {
 	zones := map[string]bool{}
-	for _, s := range from.Shards {
-		zones[s.Zone] = true
+	for _, group := range from.byGroup() {
+		for _, s := range group {
+			if slices.ContainsFunc(group, func(o Shard) bool { return o.Zone != s.Zone }) {
+				zones[s.Zone] = true
+			}
+		}
 	}
 	for _, s := range to.Shards {
 		delete(zones, s.Zone)

@@ -1,0 +1,86 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/layered"
+	"github.com/corralcache/corral/adapters/memadapter"
+	"github.com/corralcache/corral/sharded/fleet"
+)
+
+// alone are shards without replicas that say where they are.
+func alone(epoch uint64, zones ...string) fleet.Topology {
+	t := fleet.Topology{Epoch: epoch}
+	for _, z := range zones {
+		t.Shards = append(t.Shards, fleet.Shard{ID: "of " + z, Zone: z})
+	}
+	return t
+}
+
+// A zone that holds no replica of what another has is none that can be done without: what
+// is there is brought over, as from any shard that leaves.
+func TestZones_TheOnlyShardOfAZoneLeaves(t *testing.T) {
+	for _, kind := range []struct {
+		name string
+		make func() corral.Cache[string, string]
+	}{
+		{"memory", func() corral.Cache[string, string] { return memadapter.New[string, string]() }},
+		{"values", func() corral.Cache[string, string] { return memadapter.Plain[string, string]() }},
+		{"leases", func() corral.Cache[string, string] {
+			return memadapter.NewShared[string, string](2 * time.Second).Process()
+		}},
+		{"far, no leases", func() corral.Cache[string, string] { return memadapter.NewShared[string, string](0).Process() }},
+		{"layers", func() corral.Cache[string, string] {
+			return layered.New(memadapter.New[string, string](), memadapter.NewShared[string, string](2*time.Second).Process(), layered.Options{})
+		}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, err := fleet.New(t.Context(), alone(1, "east", "west"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+					return kind.make(), nil
+				}, fleet.Options[string]{MaxLife: time.Hour})
+				must(t, err)
+				l, err := corral.New(f, corral.Options{TTL: time.Hour})
+				must(t, err)
+				loads := 0
+				read := func(key string) {
+					_, err := l.GetOrLoad(t.Context(), key, func(context.Context, string) (string, error) { loads++; return "value", nil })
+					must(t, err)
+				}
+				for i := range 20 {
+					read(fmt.Sprint("key:", i))
+				}
+				change, err := f.Apply(t.Context(), alone(2, "east"))
+				must(t, err)
+				for i := range 20 {
+					read(fmt.Sprint("key:", i))
+				}
+				if loads != 20 {
+					t.Errorf("%d loads of 20 keys", loads)
+				}
+				near, far := corral.Cache[string, string](f), corral.Cache[string, string](f)
+				if c, ok := f.AsCache().(corral.Layered[string, string]); ok {
+					near, far = c.Layers()
+				}
+				for i := range 20 {
+					key := fmt.Sprint("key:", i)
+					must(t, far.Delete(t.Context(), key))
+					must(t, near.Delete(t.Context(), key))
+				}
+				report, err := fleet.Migrate(t.Context(), f, migrate{})
+				must(t, err)
+				if report.Ended != (kind.name != "far, no leases") {
+					t.Errorf("%+v", report)
+				}
+				must(t, l.Close(t.Context()))
+				must(t, f.Close(t.Context()))
+				<-change.Done()
+			})
+		})
+	}
+}
