@@ -34,7 +34,8 @@ const (
 	samplePage    = 512
 )
 
-// Estimate is what a change of the topology would move, by a sample of the keys.
+// Estimate is what a change of the topology would move, by a sample of the keys. A group of
+// shards is one, by its name.
 type Estimate struct {
 	Plan Plan
 
@@ -105,8 +106,8 @@ func (f *Fleet[K, V]) Sample(ctx context.Context, to Topology, opts SampleOption
 		return Estimate{}, err
 	}
 	samples := make([]sample[K, V], len(p.layout.members))
-	failed := ofShards(p.layout.placed, func(i int, _ Shard) error {
-		samples[i] = sample[K, V]{fleet: f, opts: &opts, from: p.layout.members[i], before: p.layout, after: after, moves: map[string]*MoveEstimate{}}
+	failed := ofShards(p.layout.placed, func(i int, s Shard) error {
+		samples[i] = sample[K, V]{fleet: f, opts: &opts, name: s.ID, from: p.layout.members[i], before: p.layout, after: after, moves: map[string]*MoveEstimate{}}
 		return samples[i].take(ctx)
 	})
 	e := Estimate{Plan: plan, Shards: map[string]SampledShard{}, NotSampled: map[string]error{}}
@@ -134,6 +135,7 @@ func (f *Fleet[K, V]) layOutDry(t Topology) (*layout[K, V], error) {
 type sample[K comparable, V any] struct {
 	fleet         *Fleet[K, V]
 	opts          *SampleOptions
+	name          string // by which keys are placed on it
 	from          *member[K, V]
 	before, after *layout[K, V]
 
@@ -209,12 +211,12 @@ func (s *sample[K, V]) look(key K, value V) (err error) {
 	size := int64(s.opts.Size(value))
 	s.is.Sampled++
 	s.is.SampledBytes += size
-	if to.shard.ID == at.shard.ID {
+	if to.shard.ID == s.name {
 		return nil
 	}
 	m := s.moves[to.shard.ID]
 	if m == nil {
-		m = &MoveEstimate{From: at.shard.ID, To: to.shard.ID}
+		m = &MoveEstimate{From: s.name, To: to.shard.ID}
 		s.moves[to.shard.ID] = m
 	}
 	m.Sampled++
@@ -242,14 +244,14 @@ func (s *sample[K, V]) count(ctx context.Context) (err error) {
 func estimate[K comparable, V any](e *Estimate, samples []sample[K, V]) {
 	known := true
 	for _, s := range samples {
-		if id := s.from.shard.ID; e.NotSampled[id] == nil {
-			e.Shards[id] = s.is
+		if e.NotSampled[s.name] == nil {
+			e.Shards[s.name] = s.is
 			known = known && (s.is.Keys > 0 || s.is.Whole)
 		}
 	}
 	var keys, bytes, movedKeys, movedBytes float64
 	for _, s := range samples {
-		if _, sampled := e.Shards[s.from.shard.ID]; !sampled || s.is.Sampled == 0 {
+		if _, sampled := e.Shards[s.name]; !sampled || s.is.Sampled == 0 {
 			continue
 		}
 		n := float64(s.is.Sampled)

@@ -160,3 +160,30 @@ func TestSample_Failures(t *testing.T) {
 		t.Errorf("err = %v when closed", err)
 	}
 }
+
+// A group of one is that shard, whatever the names: what stays in it does not move.
+func TestSample_GroupsOfOne(t *testing.T) {
+	group := func(epoch uint64, names ...string) fleet.Topology {
+		all := fleet.Topology{Epoch: epoch}
+		for _, name := range names {
+			all.Shards = append(all.Shards, fleet.Shard{ID: name + " east", Group: name})
+		}
+		return all
+	}
+	r := newRegion(time.Minute)
+	f, ways := r.process(t, "", group(1, "a", "b"), fleet.Options[string]{MaxLife: time.Minute})
+	for i := range 300 {
+		must(t, f.Set(t.Context(), fmt.Sprint("key:", i), fresh("value")))
+	}
+	to := group(2, "a", "b", "c")
+	to.Shards = append(to.Shards, fleet.Shard{ID: "a west", Group: "a"})
+	e, err := f.Sample(t.Context(), to, fleet.SampleOptions{})
+	if must(t, err); e.Share < .2 || e.Share > .5 || len(e.Moves) != 2 || e.Moves[0].From != "a" || e.Moves[0].To != "c" {
+		t.Errorf("a share of %.2f, %+v", e.Share, e.Moves)
+	}
+	ways["a east"].scan = errCut
+	e, err = f.Sample(t.Context(), to, fleet.SampleOptions{})
+	if must(t, err); len(e.Shards) != 1 || !errors.Is(e.NotSampled["a"], errCut) {
+		t.Errorf("%+v were sampled, and not %v", e.Shards, e.NotSampled)
+	}
+}

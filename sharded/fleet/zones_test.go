@@ -83,6 +83,14 @@ type probe struct {
 	calls  atomic.Int64
 	before atomic.Pointer[func(ctx context.Context, call string) error]
 	after  atomic.Pointer[func(call string)]
+	scan   error // of ScanPage
+}
+
+func (p *probe) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) ([]corral.ScanItem[string, string], string, error) {
+	if p.scan != nil {
+		return nil, "", p.scan
+	}
+	return p.Process.ScanPage(ctx, cursor, count, keysOnly)
 }
 
 func (p *probe) do(before func(ctx context.Context, call string) error) { p.before.Store(&before) }
