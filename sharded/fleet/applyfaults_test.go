@@ -435,3 +435,31 @@ func TestApplyThatComesTooLate(t *testing.T) {
 		must(t, change.Err())
 	})
 }
+
+// Close ends what an Apply is opening, and does not wait for who asked for it.
+func TestCloseWhileApplyOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, err := fleet.New(t.Context(), two, func(ctx context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+			if s.ID == "c" {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+			return memadapter.New[string, string](), nil
+		}, fleet.Options[string]{MaxLife: time.Minute})
+		must(t, err)
+		applied := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		go func() {
+			_, err := f.Apply(ctx, three)
+			applied <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		must(t, f.Close(t.Context()))
+		if took := time.Since(start); took > 0 {
+			t.Errorf("Close took %v", took)
+		}
+		wantIs(t, <-applied, fleet.ErrClosed)
+	})
+}

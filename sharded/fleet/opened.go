@@ -43,7 +43,10 @@ func (f *Fleet[K, V]) lay(ctx context.Context, t Topology) (*layout[K, V], error
 	if err != nil {
 		return nil, err
 	}
-	opened, err := openThose(ctx, t, f.open, f.opening, f.opts.Close)
+	bound, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(f.ward.life, func() { end(ErrClosed) })() // Close waits for the turn
+	opened, err := openThose(bound, t, f.open, f.opening, f.opts.Close)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // OpenFunc opens the cache of a shard. It is called once for each, for several at a
-// time, and should give up when ctx ends. What it opens is closed by [Options].Close.
+// time, and should give up when ctx ends, as it does with [Fleet.Close], which waits for
+// that: use ctx for the opening alone. What it opens is closed by [Options].Close.
 type OpenFunc[K comparable, V any] func(ctx context.Context, s Shard) (corral.Cache[K, V], error)
 
 // Options of a [Fleet]. The zero value is ready to use for keys that are text or
