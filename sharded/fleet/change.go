@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -392,6 +393,7 @@ func (f *Fleet[K, V]) goOnLater(p Published) {
 	if f.epoch != nil {
 		grace = f.epoch.grace()
 	}
+	lifeAnd := f.opts.MaxLife + min(grace, math.MaxInt64-f.opts.MaxLife)
 	switch {
 	case p.Phase == PhaseSettled, p.Phase == PhasePrepare && !p.Aborted && f.epoch == nil:
 		f.wake.stop()
@@ -399,13 +401,13 @@ func (f *Fleet[K, V]) goOnLater(p Published) {
 		p.Aborted = true
 		f.wake.after(3*grace, func() { f.goOn(p, PhaseSettled) })
 	case p.Phase == PhaseClose && p.Early: // who migrates ends it, unless it has died
-		f.wake.after(f.opts.MaxLife+grace, func() { f.goOn(p, PhaseSettled) })
+		f.wake.after(lifeAnd, func() { f.goOn(p, PhaseSettled) })
 	case p.Phase == PhaseClose:
 		f.wake.after(grace, func() { f.goOn(p, PhaseSettled) })
 	case p.Phase == PhaseSwitch && f.epoch != nil:
-		f.wake.after(f.opts.MaxLife+grace, func() { f.goOn(p, PhaseClose) })
+		f.wake.after(lifeAnd, func() { f.goOn(p, PhaseClose) })
 	default:
-		f.wake.after(f.opts.MaxLife+grace, func() { f.goOn(p, PhaseSettled) })
+		f.wake.after(lifeAnd, func() { f.goOn(p, PhaseSettled) })
 	}
 }
 

@@ -216,13 +216,23 @@ func (r *replicas[K, V]) healthy() bool {
 	return slices.ContainsFunc(r.all, func(m replica[K, V]) bool { return m.read && !m.vitals.out() })
 }
 
-// reader returns the replica that this process reads for key; nil if there is none.
+// reader returns the replica that this process reads for key, as [replicas.way] has it but
+// with no probe of those that are out; nil if there is none.
 func (r *replicas[K, V]) reader(key K) *member[K, V] {
-	w, err := r.way(key)
-	if err != nil || len(w.steps) == 0 {
+	ranked, err := r.ranked(key)
+	if err != nil {
 		return nil
 	}
-	return w.steps[0].member
+	for _, fits := range []func(m *replica[K, V]) bool{
+		func(m *replica[K, V]) bool { return m.read && m.own && !m.vitals.out() },
+		func(m *replica[K, V]) bool { return m.read && !m.vitals.out() },
+		func(m *replica[K, V]) bool { return m.read },
+	} {
+		if i := slices.IndexFunc(ranked, fits); i >= 0 {
+			return ranked[i].member
+		}
+	}
+	return nil
 }
 
 // ids returns the replicas that key is kept at, in its ranks' order.

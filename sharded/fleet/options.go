@@ -58,7 +58,7 @@ type Options[K comparable] struct {
 	// EpochLife is how long a process goes by what it last learnt from Epochs: a
 	// process that cannot reach them for so long stops using the shards, see
 	// [ErrEpochUnknown]. It asks, when it is used, after a third of that. At least
-	// 100 ms, zero is 5 s; all processes need the same.
+	// 100 ms and at most an hour, zero is 5 s; all processes need the same.
 	EpochLife time.Duration
 
 	// Health says when a shard is out, and is not read for a while. The zero value is
@@ -107,6 +107,7 @@ type Hooks struct {
 const (
 	defaultEpochLife = 5 * time.Second
 	minEpochLife     = 100 * time.Millisecond
+	maxEpochLife     = time.Hour
 )
 
 func (o *Options[K]) check() error {
@@ -117,8 +118,8 @@ func (o *Options[K]) check() error {
 		return option("Options.Timeout", o.Timeout, "must not be below 0")
 	case o.MaxLife < 0:
 		return option("Options.MaxLife", o.MaxLife, "must not be below 0")
-	case o.EpochLife != 0 && o.EpochLife < minEpochLife:
-		return option("Options.EpochLife", o.EpochLife, fmt.Sprintf("must be 0 or at least %v", minEpochLife))
+	case o.EpochLife != 0 && (o.EpochLife < minEpochLife || o.EpochLife > maxEpochLife):
+		return option("Options.EpochLife", o.EpochLife, fmt.Sprintf("must be 0 (%v) or from %v to %v", defaultEpochLife, minEpochLife, maxEpochLife))
 	}
 	return o.Health.check()
 }

@@ -84,3 +84,24 @@ func TestZones_TheOnlyShardOfAZoneLeaves(t *testing.T) {
 		})
 	}
 }
+
+// Owner asks nobody: not a replica that is out, either, whether it is well.
+func TestZones_OwnerAsksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegion(time.Minute)
+		opts := fleet.Options[string]{Health: fleet.HealthOptions{Failures: 1}}
+		f, ways := r.process(t, "east", replicated(1, 2, "east", "west"), opts)
+		key := heldBy(t, f, "g0 east", 1)[0]
+		ways["g0 east"].do(func(context.Context, string) error { return errCut })
+		_, _ = f.Get(t.Context(), key)
+		time.Sleep(time.Minute) // a probe is due
+		before := ways["g0 east"].calls.Load()
+		if id := f.Owner(key).ID; id != "g0 west" {
+			t.Errorf("the owner is %s", id)
+		}
+		synctest.Wait()
+		if n := ways["g0 east"].calls.Load() - before; n != 0 {
+			t.Errorf("%d calls of a replica", n)
+		}
+	})
+}
