@@ -7,8 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"time"
-
-	"github.com/corralcache/corral/internal/bounded"
 )
 
 // ErrNotChanging is what [Migrate] gets while there is nothing to migrate: no change of
@@ -49,7 +47,7 @@ type MigrateOptions struct {
 	KeepWindow bool
 
 	// Progress is told how far the migration has come, once a second at most, and by
-	// one call at a time.
+	// one call at a time. A panic in it is recovered, and counts in Stats.HookPanics.
 	Progress func(Report)
 }
 
@@ -230,7 +228,5 @@ func (g *migration[K, V]) progress() {
 		return
 	}
 	defer g.telling.Unlock()
-	var panicked error
-	defer bounded.Recover("MigrateOptions.Progress", &panicked)
-	g.opts.Progress(g.report())
+	tell(context.Background(), g.fleet, func(_ context.Context, r Report) { g.opts.Progress(r) }, g.report())
 }

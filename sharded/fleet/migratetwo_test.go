@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,6 +129,23 @@ func TestMigrate_ASweepThatStalls(t *testing.T) {
 		all.Wait()
 		if now, before := f.Topology(); before == nil || now.Epoch != 3 || next.Err() != nil {
 			t.Errorf("epoch %d, before %v: the next change is over", now.Epoch, before)
+		}
+	})
+}
+
+// Progress that ends its goroutine takes nobody with it.
+func TestMigrate_ProgressThatExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		f := s.process(two, fleet.Options[string]{})
+		stocked(t, f, 500)
+		_, err := f.Apply(t.Context(), three)
+		must(t, err)
+		s.during(func(string, string) { time.Sleep(time.Second) })
+		told := 0
+		report, err := fleet.Migrate(t.Context(), f, migrate{Batch: 32, Progress: func(fleet.Report) { told++; runtime.Goexit() }})
+		if must(t, err); !report.Ended || told < 2 {
+			t.Errorf("told %d times, the report is %+v", told, report)
 		}
 	})
 }
