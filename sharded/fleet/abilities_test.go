@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -258,26 +259,28 @@ func TestShardsThatCanNeverHear(t *testing.T) {
 	}
 }
 
-// A hook that panics harms nobody.
+// A hook that panics, or ends its goroutine, harms nobody, and is counted.
 func TestHooksThatPanic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pins := &remotePins{MemoryPins: memoryPins[string](t, 0)}
-		d := &deaf{Process: new(memadapter.Shared[string, string]).Process(), ends: make(chan struct{})}
-		fault := errors.New("fault")
-		d.fault.Store(&fault)
-		calls := 0
-		f, _ := open(t, equal(1), fleet.Options[string]{Pins: pins, Hooks: fleet.Hooks{
-			PinsError:   func(context.Context, error) { calls++; panic("no") },
-			ListenError: func(context.Context, fleet.Shard, error) { calls++; panic("no") },
-		}}, func(int) corral.Cache[string, string] { return d })
-		pins.fault.Store(&fault)
-		time.Sleep(time.Minute)
-		get(t, f, "key")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		wantIs(t, f.Listen(ctx, func(...string) {}), context.DeadlineExceeded)
-		if calls != 2 {
-			t.Errorf("the hooks were called %d times, want 2", calls)
-		}
-	})
+	for name, breaks := range map[string]func(){"panic": func() { panic("no") }, "Goexit": runtime.Goexit} {
+		synctest.Test(t, func(t *testing.T) {
+			pins := &remotePins{MemoryPins: memoryPins[string](t, 0)}
+			d := &deaf{Process: new(memadapter.Shared[string, string]).Process(), ends: make(chan struct{})}
+			fault := errors.New("fault")
+			d.fault.Store(&fault)
+			calls := 0
+			f, _ := open(t, equal(1), fleet.Options[string]{Pins: pins, Hooks: fleet.Hooks{
+				PinsError:   func(context.Context, error) { calls++; breaks() },
+				ListenError: func(context.Context, fleet.Shard, error) { calls++; breaks() },
+			}}, func(int) corral.Cache[string, string] { return d })
+			pins.fault.Store(&fault)
+			time.Sleep(time.Minute)
+			get(t, f, "key")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			wantIs(t, f.Listen(ctx, func(...string) {}), context.DeadlineExceeded)
+			if n := f.Stats().HookPanics; calls != 2 || n != 2 {
+				t.Errorf("%s: the hooks were called %d times and %d were counted, want 2", name, calls, n)
+			}
+		})
+	}
 }

@@ -63,8 +63,8 @@ type PageSizing struct {
 	Oscillating bool
 }
 
-// End is how a call over all shards ended. There is exactly one of each call, and of
-// each loop over a Scan.
+// End is how a call over all shards ended. There is exactly one of each Broadcast and
+// Migrate, and of each loop over a Scan.
 type End struct {
 	Op      Op
 	Outcome Outcome
@@ -123,20 +123,9 @@ func outcomeOf(ctx context.Context, err error) Outcome {
 	return Failed
 }
 
-// tell calls a hook if it is set, on a goroutine of its own: one that calls
-// runtime.Goexit takes nobody with it.
+// tell calls a hook if it is set.
 func tell[K comparable, V, E any](ctx context.Context, f *Fleet[K, V], hook func(context.Context, E), e E) {
-	if hook == nil {
-		return
-	}
-	told := make(chan bool, 1)
-	go func() {
-		returned := false
-		defer func() { told <- recover() == nil && returned }()
-		hook(ctx, e)
-		returned = true
-	}()
-	if !<-told {
-		f.numbers.hookPanics.Add(1)
+	if hook != nil {
+		f.numbers.hook(func() { hook(ctx, e) })
 	}
 }

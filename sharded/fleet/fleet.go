@@ -75,6 +75,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 		open:    map[string]*member[K, V]{},
 		ended:   make(chan struct{}),
 	}
+	f.opts.Hooks = opts.Hooks.counted(&f.numbers)
 	f.ward = newWard(opts.Health, func(ctx context.Context, e HealthChange) { tell(ctx, f, opts.Hooks.HealthChange, e) }, f.vitals)
 	f.ward.maxLife = opts.MaxLife
 	f.calm = newWard(HealthOptions{Off: true, Classify: func(error) Fault { return NoFault }}, func(context.Context, HealthChange) {}, func() []*vitals { return nil })
@@ -83,7 +84,7 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 	if f.hasher, err = newHasher(opts.KeyBytes, opts.Secret); err != nil {
 		return nil, err
 	}
-	if f.pins, err = newPinned(ctx, opts.Pins, opts.Hooks); err != nil {
+	if f.pins, err = newPinned(ctx, opts.Pins, f.opts.Hooks); err != nil {
 		return nil, err
 	}
 	if err = f.begin(ctx, t.sorted()); err != nil {
@@ -262,30 +263,35 @@ func (f *Fleet[K, V]) vitals() []*vitals {
 }
 
 func (h *Hooks) pinsError(ctx context.Context, err error) {
-	if h.PinsError == nil {
-		return
+	if h.PinsError != nil {
+		h.PinsError(ctx, err)
 	}
-	var panicked error
-	defer bounded.Recover("Hooks.PinsError", &panicked)
-	h.PinsError(ctx, err)
 }
 
 func (h *Hooks) changeError(ctx context.Context, s Shard, err error) {
-	if h.ChangeError == nil {
-		return
+	if h.ChangeError != nil {
+		h.ChangeError(ctx, s, err)
 	}
-	var panicked error
-	defer bounded.Recover("Hooks.ChangeError", &panicked)
-	h.ChangeError(ctx, s, err)
 }
 
 func (h *Hooks) listenError(ctx context.Context, s Shard, err error) {
-	if h.ListenError == nil {
-		return
+	if h.ListenError != nil {
+		h.ListenError(ctx, s, err)
 	}
-	var panicked error
-	defer bounded.Recover("Hooks.ListenError", &panicked)
-	h.ListenError(ctx, s, err)
+}
+
+// counted returns hooks of errors that are called by n.
+func (h Hooks) counted(n *numbers) Hooks {
+	if told := h.PinsError; told != nil {
+		h.PinsError = func(ctx context.Context, err error) { n.hook(func() { told(ctx, err) }) }
+	}
+	if told := h.ListenError; told != nil {
+		h.ListenError = func(ctx context.Context, s Shard, err error) { n.hook(func() { told(ctx, s, err) }) }
+	}
+	if told := h.ChangeError; told != nil {
+		h.ChangeError = func(ctx context.Context, s Shard, err error) { n.hook(func() { told(ctx, s, err) }) }
+	}
+	return h
 }
 
 // isNil is for caches and Pins that were declared and never set.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -183,7 +184,11 @@ func (r *ShardReport) add(o ShardReport) {
 // another process, goes on from the checkpoint. Each step can be repeated.
 func Migrate[K comparable, V any](ctx context.Context, f *Fleet[K, V], opts MigrateOptions) (Report, error) {
 	opts, err := complete[V](opts)
-	if err != nil {
+	switch {
+	case f == nil:
+		return Report{}, cmp.Or(err, option("Migrate: f", "nil", "required"))
+	case err != nil:
+		f.migrated(ctx, Report{}, err)
 		return Report{}, err
 	}
 	g := &migration[K, V]{fleet: f, opts: opts, pace: newPace(opts.Workers, opts.Latency, opts.BytesPerSecond), start: time.Now()}

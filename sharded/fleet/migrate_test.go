@@ -250,7 +250,7 @@ func TestMigrate_WhatCannotBe(t *testing.T) {
 		if _, err := fleet.Migrate(t.Context(), f, migrate{}); !errors.Is(err, fleet.ErrAborted) {
 			t.Errorf("when the change is aborted the error is %v", err)
 		}
-		if n := f.Stats().Migrations; n != (fleet.Ends{Failed: 3}) {
+		if n := f.Stats().Migrations; n != (fleet.Ends{Failed: 7}) {
 			t.Errorf("the migrations that ended are %+v", n)
 		}
 	})
@@ -483,4 +483,22 @@ func TestMigrate_ReportsOfShardsAreTheWhole(t *testing.T) {
 			t.Errorf("the whole is %+v, and the shards together %+v", report.ShardReport, all)
 		}
 	})
+}
+
+// Each Migrate ends with one event, also one whose options cannot work.
+func TestMigrateThatCannotWorkEnds(t *testing.T) {
+	var told []fleet.End
+	f, _ := open(t, equal(1), fleet.Options[string]{Hooks: fleet.Hooks{
+		End: func(_ context.Context, e fleet.End) { told = append(told, e) },
+	}}, func(int) corral.Cache[string, string] { return memadapter.New[string, string]() })
+	_, err := fleet.Migrate(t.Context(), f, fleet.MigrateOptions{Workers: -1})
+	wantOption(t, err, "MigrateOptions.Workers", -1)
+	if len(told) != 1 || told[0].Op != fleet.OpMigrate || told[0].Outcome != fleet.Failed || told[0].Err != err {
+		t.Errorf("the ends are %+v", told)
+	}
+	if n := f.Stats().Migrations; n != (fleet.Ends{Failed: 1}) {
+		t.Errorf("the migrations that ended are %+v", n)
+	}
+	_, err = fleet.Migrate[string, string](t.Context(), nil, fleet.MigrateOptions{})
+	wantOption(t, err, "Migrate: f", "nil")
 }

@@ -74,7 +74,8 @@ type Options[K comparable] struct {
 }
 
 // Hooks are functions that are told of events, each nil where nobody needs to know.
-// They are called concurrently and under no lock. A panic in one is recovered.
+// They are called concurrently and under no lock, and waited for; none may call
+// [Fleet.Close]. One that panics, or ends its goroutine, is counted in Stats.HookPanics.
 type Hooks struct {
 	// PinsError is told that Options.Pins could not be read, or a pin of a shard
 	// that is gone could not be moved. The fleet goes by the pins that it knows.
@@ -100,7 +101,7 @@ type Hooks struct {
 	// PageSizing is told when a Scan changes how much it asks a shard for.
 	PageSizing func(ctx context.Context, e PageSizing)
 
-	// End is told of the end of every Broadcast and of every loop over a Scan.
+	// End is told of the end of every Broadcast, every Migrate and every loop over a Scan.
 	End func(ctx context.Context, e End)
 }
 

@@ -59,6 +59,21 @@ func (n *numbers) ended(e End) {
 	n.waits.Add(uint64(e.Waits))
 }
 
+// hook calls a hook, on a goroutine of its own: one that calls runtime.Goexit takes nobody
+// with it.
+func (n *numbers) hook(call func()) {
+	told := make(chan bool, 1)
+	go func() {
+		returned := false
+		defer func() { told <- recover() == nil && returned }()
+		call()
+		returned = true
+	}()
+	if !<-told {
+		n.hookPanics.Add(1)
+	}
+}
+
 type ends [Cancelled + 1]atomic.Uint64
 
 func (e *ends) snapshot() Ends {
