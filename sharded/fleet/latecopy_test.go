@@ -12,8 +12,8 @@ import (
 	"github.com/corralcache/corral/sharded/fleet"
 )
 
-// alone returns the topology of one shard.
-func alone(epoch uint64, id string) fleet.Topology {
+// oneShard returns the topology of one shard.
+func oneShard(epoch uint64, id string) fleet.Topology {
 	return fleet.Topology{Epoch: epoch, Shards: []fleet.Shard{{ID: id}}}
 }
 
@@ -33,7 +33,7 @@ func TestALateFillEndsWithTheChange(t *testing.T) {
 			stores[id] = memadapter.NewShared[string, string](time.Minute)
 		}
 		process := func(epochs fleet.Epochs) *fleet.Fleet[string, string] {
-			f, err := fleet.New(t.Context(), alone(1, "a"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+			f, err := fleet.New(t.Context(), oneShard(1, "a"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
 				return stores[s.ID].Process(), nil
 			}, fleet.Options[string]{MaxLife: maxLife, Epochs: epochs, EpochLife: time.Second})
 			must(t, err)
@@ -45,7 +45,7 @@ func TestALateFillEndsWithTheChange(t *testing.T) {
 		must(t, err)
 
 		broken.Store(true)
-		change, err := other.Apply(t.Context(), alone(2, "b"))
+		change, err := other.Apply(t.Context(), oneShard(2, "b"))
 		must(t, err)
 		time.Sleep(20 * time.Second)
 		broken.Store(false)
@@ -62,7 +62,7 @@ func TestALateFillEndsWithTheChange(t *testing.T) {
 			}
 		}
 		must(t, other.Delete(t.Context(), "k"))
-		_, err = other.Apply(t.Context(), alone(3, "a"))
+		_, err = other.Apply(t.Context(), oneShard(3, "a"))
 		must(t, err)
 		if e, err := other.Get(t.Context(), "k"); e != nil || err != nil {
 			t.Errorf("after a Delete the fleet holds %+v, error %v", e, err)
@@ -120,7 +120,7 @@ func TestALateCopyStoresNothing(t *testing.T) {
 						gates[id] = gate{memadapter.NewShared[string, string](time.Minute).Process(), gates[id].shut}
 					}
 				}
-				f, err := fleet.New(t.Context(), alone(1, "a"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+				f, err := fleet.New(t.Context(), oneShard(1, "a"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
 					if p, ok := gates[s.ID].Cache.(corral.Leaser[string, string]); ok {
 						return leasedGate{gates[s.ID], p}, nil
 					}
@@ -128,7 +128,7 @@ func TestALateCopyStoresNothing(t *testing.T) {
 				}, fleet.Options[string]{MaxLife: maxLife})
 				must(t, err)
 				defer f.Close(context.Background())
-				change, err := f.Apply(t.Context(), alone(2, "b"))
+				change, err := f.Apply(t.Context(), oneShard(2, "b"))
 				must(t, err)
 
 				copying := make(chan struct{})
@@ -144,7 +144,7 @@ func TestALateCopyStoresNothing(t *testing.T) {
 					_, copied = f.Acquire(t.Context(), "k", corral.LeaseRequest[string]{Token: "t"})
 				}()
 				<-change.Done()
-				_, err = f.Apply(t.Context(), alone(3, "a"))
+				_, err = f.Apply(t.Context(), oneShard(3, "a"))
 				must(t, err)
 				must(t, f.Set(t.Context(), "k", kept("old", maxLife)))
 

@@ -187,3 +187,38 @@ func TestSample_GroupsOfOne(t *testing.T) {
 		t.Errorf("%+v were sampled, and not %v", e.Shards, e.NotSampled)
 	}
 }
+
+// oddScan is a cache that visits each key twice, and once more without its entry a key that
+// is gone; and with stuck has no end.
+type oddScan struct {
+	*memadapter.Cache[string, string]
+	gone  string
+	stuck bool
+}
+
+func (o oddScan) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) (items []anItem, next string, err error) {
+	if o.stuck {
+		return nil, "again", nil
+	}
+	items, next, err = o.Cache.ScanPage(ctx, cursor, count, keysOnly)
+	return append(append(items, items...), anItem{Key: o.gone}), next, err
+}
+
+// A key counts once, and not if it is gone; a scan without an end is an error of its shard.
+func TestSample_OfOddScans(t *testing.T) {
+	odd := &oddScan{Cache: memadapter.New[string, string](), gone: "gone"}
+	f, _ := open(t, equal(1), fleet.Options[string]{}, func(int) corral.Cache[string, string] { return odd })
+	stocked(t, f, 40)
+	to := equal(2)
+	to.Epoch = 2
+	e, err := f.Sample(t.Context(), to, fleet.SampleOptions{})
+	if must(t, err); e.Shards["s00"].Sampled != 40 || e.Shards["s00"].Keys != 40 {
+		t.Errorf("of 40 keys: %+v", e.Shards)
+	}
+	odd.stuck = true
+	ctx, end := context.WithTimeout(t.Context(), 10*time.Second)
+	defer end()
+	if e, err := f.Sample(ctx, to, fleet.SampleOptions{}); err != nil || e.NotSampled["s00"] == nil {
+		t.Errorf("of a scan without an end: %+v, %v", e, err)
+	}
+}
