@@ -481,3 +481,33 @@ func TestAFleetOfTwoProcesses(t *testing.T) {
 		must(t, other.Close(context.Background()))
 	})
 }
+
+// repeating sends each script twice, as a client does whose first reply got lost.
+type repeating struct{}
+
+func (repeating) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (repeating) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (repeating) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if strings.HasPrefix(cmd.Name(), "eval") && err == nil {
+			err = next(ctx, cmd)
+		}
+		return err
+	}
+}
+
+// What was published by a command that is repeated was published by who sent it.
+func TestEpochsOfACommandThatIsRepeated(t *testing.T) {
+	_, _, client := mini(t)
+	client.AddHook(repeating{})
+	e := epochs(t, client)
+	first := fleet.Published{Revision: 1, Topology: fleet.Topology{Epoch: 1, Shards: []fleet.Shard{{ID: "a"}}}}
+	if ok, err := e.Publish(t.Context(), 0, first); !ok || err != nil {
+		t.Errorf("Publish = %v, %v", ok, err)
+	}
+}
