@@ -61,7 +61,8 @@ type Shard struct {
 
 // Validate returns a [*corral.OptionError] for the first thing that a fleet cannot
 // work with: no shard, more than [MaxShards], an ID that is empty, too long, not
-// UTF-8 or taken twice, a weight above [MaxWeight].
+// UTF-8 or taken twice, a weight above [MaxWeight], a Zone or Group that is too long or not
+// UTF-8, a Group that is the ID of a shard outside of it or whose weights differ.
 func (t Topology) Validate() error {
 	if n := len(t.Shards); n < 1 || n > MaxShards {
 		return option("Topology.Shards", fmt.Sprintf("%d shards", n), fmt.Sprintf("must be 1 to %d", MaxShards))
@@ -89,12 +90,12 @@ func (s Shard) validate(field string) error {
 	case s.Weight > MaxWeight:
 		return option(field+".Weight", s.Weight, fmt.Sprintf("must be at most %d", MaxWeight))
 	}
-	for name, text := range map[string]string{".Zone": s.Zone, ".Group": s.Group} {
+	for _, f := range []struct{ name, text string }{{".Zone", s.Zone}, {".Group", s.Group}} {
 		switch {
-		case len(text) > maxIDBytes:
-			return option(field+name, fmt.Sprintf("%d bytes long", len(text)), fmt.Sprintf("must have at most %d bytes", maxIDBytes))
-		case !utf8.ValidString(text):
-			return option(field+name, fmt.Sprintf("%q", text), "must be UTF-8")
+		case len(f.text) > maxIDBytes:
+			return option(field+f.name, fmt.Sprintf("%d bytes long", len(f.text)), fmt.Sprintf("must have at most %d bytes", maxIDBytes))
+		case !utf8.ValidString(f.text):
+			return option(field+f.name, fmt.Sprintf("%q", f.text), "must be UTF-8")
 		}
 	}
 	return nil

@@ -121,3 +121,11 @@ func TestDigestLeavesTheShardsInTheirOrder(t *testing.T) {
 		t.Errorf("the shards are now %s", got)
 	}
 }
+
+// Of several faults the first is told, each time the same.
+func TestTheFirstFaultIsTold(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	for range 50 {
+		wantOption(t, fleet.Topology{Shards: []fleet.Shard{{ID: "a", Zone: long, Group: long}}}.Validate(), "Topology.Shards[0].Zone", "256 bytes long")
+	}
+}
