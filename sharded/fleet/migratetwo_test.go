@@ -110,17 +110,15 @@ func TestMigrate_ASweepThatStalls(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 		})
-		checkpoints := &startsLate{takes: time.Second}
 		var all sync.WaitGroup
-		for range 2 {
+		for _, takes := range []time.Duration{time.Second, 0} {
 			all.Go(func() {
-				report, err := fleet.Migrate(t.Context(), f, migrate{Checkpoints: checkpoints})
+				report, err := fleet.Migrate(t.Context(), f, migrate{Checkpoints: &startsLate{takes: takes}})
 				if must(t, err); !report.Ended {
 					t.Errorf("%+v", report)
 				}
 			})
 			time.Sleep(2 * time.Second) // it closes, and waits for the leases
-			checkpoints.takes = 0
 		}
 		stalls.Store(true)
 		<-first.Done()

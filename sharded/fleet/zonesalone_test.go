@@ -13,8 +13,8 @@ import (
 	"github.com/corralcache/corral/sharded/fleet"
 )
 
-// alone are shards without replicas that say where they are.
-func alone(epoch uint64, zones ...string) fleet.Topology {
+// lonely are shards without replicas that say where they are.
+func lonely(epoch uint64, zones ...string) fleet.Topology {
 	t := fleet.Topology{Epoch: epoch}
 	for _, z := range zones {
 		t.Shards = append(t.Shards, fleet.Shard{ID: "of " + z, Zone: z})
@@ -41,7 +41,7 @@ func TestZones_TheOnlyShardOfAZoneLeaves(t *testing.T) {
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f, err := fleet.New(t.Context(), alone(1, "east", "west"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+				f, err := fleet.New(t.Context(), lonely(1, "east", "west"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
 					return kind.make(), nil
 				}, fleet.Options[string]{MaxLife: time.Hour})
 				must(t, err)
@@ -55,7 +55,7 @@ func TestZones_TheOnlyShardOfAZoneLeaves(t *testing.T) {
 				for i := range 20 {
 					read(fmt.Sprint("key:", i))
 				}
-				change, err := f.Apply(t.Context(), alone(2, "east"))
+				change, err := f.Apply(t.Context(), lonely(2, "east"))
 				must(t, err)
 				for i := range 20 {
 					read(fmt.Sprint("key:", i))
