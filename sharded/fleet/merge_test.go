@@ -277,3 +277,27 @@ func TestMergesAtATime(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Of a Merge whose context has ended nothing more is seen, whatever is at hand.
+func TestMerge_EndsAtOnceWithItsContext(t *testing.T) {
+	for range 50 { // an element that is at hand is as likely as the end, unless that comes first
+		ctx, cancel := context.WithCancel(t.Context())
+		numbers := func(yield func(int, error) bool) {
+			for i := 0; yield(i, nil); i++ {
+			}
+		}
+		seen := 0
+		for _, err := range fleet.Merge(ctx, cmp.Compare[int], 0, numbers, numbers) {
+			if err != nil {
+				wantIs(t, err, context.Canceled)
+				break
+			}
+			if seen++; seen == 10 {
+				cancel()
+			}
+		}
+		if cancel(); seen != 10 {
+			t.Fatalf("%d elements were seen, and the context ended with the 10th", seen)
+		}
+	}
+}
