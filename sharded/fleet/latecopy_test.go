@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -73,13 +74,12 @@ func TestALateFillEndsWithTheChange(t *testing.T) {
 // gate is a shard at whose door a call waits.
 type gate struct {
 	corral.Cache[string, string]
-	shut map[string]chan struct{} // by the call's name
+	shut *sync.Map // channels by the call's name, which wait once
 }
 
 func (g gate) wait(call string) {
-	if open := g.shut[call]; open != nil {
-		delete(g.shut, call)
-		<-open
+	if open, ok := g.shut.LoadAndDelete(call); ok {
+		<-open.(chan struct{})
 	}
 }
 
@@ -115,7 +115,7 @@ func TestALateCopyStoresNothing(t *testing.T) {
 				const maxLife = 30 * time.Second
 				gates := map[string]gate{}
 				for _, id := range []string{"a", "b"} {
-					gates[id] = gate{memadapter.New[string, string](), map[string]chan struct{}{}}
+					gates[id] = gate{memadapter.New[string, string](), new(sync.Map)}
 					if kind == "leases" {
 						gates[id] = gate{memadapter.NewShared[string, string](time.Minute).Process(), gates[id].shut}
 					}
@@ -132,7 +132,7 @@ func TestALateCopyStoresNothing(t *testing.T) {
 				must(t, err)
 
 				copying := make(chan struct{})
-				gates["b"].shut[stall] = copying
+				gates["b"].shut.Store(stall, copying)
 				var copied error
 				ended := make(chan struct{})
 				go func() {
@@ -149,7 +149,7 @@ func TestALateCopyStoresNothing(t *testing.T) {
 				must(t, f.Set(t.Context(), "k", kept("old", maxLife)))
 
 				deleting := make(chan struct{})
-				gates["a"].shut["Delete"] = deleting
+				gates["a"].shut.Store("Delete", deleting)
 				go func() {
 					synctest.Wait() // the Delete has been at b, and waits for a
 					close(copying)

@@ -2,6 +2,8 @@ package contender
 
 import (
 	"context"
+	"hash/crc32"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +20,9 @@ const (
 	FloorPlain  = "floor: Get and GetTTL of Ristretto"
 	FloorStruct = "floor: Get of Ristretto, the clock, a copy of 64 bytes"
 	FloorOtter  = "floor: look-up of otter, the clock, a count"
+	FloorMemory = "floor: look-up of sync.Map, the clock"
 	FloorMiss   = "floor: Get, Set and Wait of Ristretto, a goroutine"
+	FloorFar    = "floor: GET of go-redis, the clock twice, a checksum"
 )
 
 func init() {
@@ -26,6 +30,11 @@ func init() {
 		{Name: FloorPlain, Module: "github.com/dgraph-io/ristretto/v2", HitString: twiceRistretto[string], HitInt: twiceRistretto[int]},
 		{Name: FloorStruct, Module: "github.com/dgraph-io/ristretto/v2", HitString: copiedRistretto[string], HitInt: copiedRistretto[int]},
 		{Name: FloorOtter, Module: "github.com/maypok86/otter/v2", HitString: countedOtter[string], HitInt: countedOtter[int]},
+		{Name: FloorMemory, Module: "std", HitString: syncMap[string], HitInt: syncMap[int]},
+		{Name: FloorFar, Module: "github.com/redis/go-redis/v9", Far: func(o FarOptions) (Far, error) {
+			c := newRedis(o)
+			return &checkedRedis{rawRedis{c, c}}, nil
+		}},
 		{Name: FloorMiss, Module: "github.com/dgraph-io/ristretto/v2", Miss: func(capacity int) (Misses, error) {
 			c, err := newRistretto[string, *Value](capacity)
 			return &floorMiss{c}, err
@@ -134,6 +143,47 @@ func (h *otterCounted[K]) Hit(keys []K, from, n int) (sum int, err error) {
 }
 
 func (h *otterCounted[K]) Close() { h.cache.StopAllGoroutines() }
+
+// syncMapHits are those of the standard library's map, which evicts nothing.
+type syncMapHits[K Key] struct{ values sync.Map }
+
+func syncMap[K Key](HitOptions) (Hits[K], error) { return &syncMapHits[K]{}, nil }
+
+func (h *syncMapHits[K]) Fill(keys []K) error {
+	for _, key := range keys {
+		h.values.Store(key, &dated{int64(time.Since(begun) + Life), new(Value)})
+	}
+	return nil
+}
+
+func (h *syncMapHits[K]) Hit(keys []K, from, n int) (sum int, err error) {
+	mask := len(keys) - 1
+	for i := from; i < from+n; i++ {
+		v, _ := h.values.Load(keys[i&mask])
+		d, ok := v.(*dated)
+		if !ok || int64(time.Since(begun)) >= d.until {
+			return sum, ErrMissed
+		}
+		sum += int(d.value.Data[0])
+	}
+	return sum, nil
+}
+
+func (h *syncMapHits[K]) Close() {}
+
+// checkedRedis looks whether a value is whole, and fresh.
+type checkedRedis struct{ rawRedis }
+
+func (r *checkedRedis) Get(ctx context.Context, key string) (int, error) {
+	start := time.Now()
+	b, err := r.getter.Get(ctx, key).Bytes()
+	if err == nil && (crc32.Checksum(b, castagnoli) == 0 || time.Since(start) > Life) {
+		return 0, ErrMissed
+	}
+	return touched(b), err
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // floorMiss loads on a goroutine of its own, as everything does whose callers may
 // leave, and waits for Ristretto once for many keys.

@@ -53,7 +53,7 @@ func far(server func() (*redisd.Server, error)) []*measure.Case {
 func farTargets(goroutines, keys int) []measure.Target {
 	switch {
 	case goroutines == 1:
-		return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 1.03, At2: 1.03, Why: whyLone}}
+		return []measure.Target{{Row: ownRedis, Rival: rawRedis, At1: 1.03, At2: 1.03, Why: whyLone, Floor: contender.FloorFar}}
 	case keys > 1:
 		return []measure.Target{
 			{Row: ownRedis, Rival: rawRedis, At1: 0.45, At2: 0.45, Why: whyLarge, Floor: pipelined},

@@ -21,13 +21,13 @@ func hits() []*measure.Case {
 			Rows: stringHits(hot, contender.Fresh),
 			Targets: []measure.Target{
 				{Row: own, Rival: raw, At1: 0.90, At2: 1.0, Why: whyHot},
-				{Row: own, Rival: naive, At1: 1, At2: 1},
-				{Row: own, Rival: correct, At1: 1, At2: 1},
-				{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5},
+				{Row: own, Rival: naive, At1: 1, At2: 1, Why: whyHand, Floor: raw},
+				{Row: own, Rival: correct, At1: 1, At2: 1, Why: whyHand, Floor: raw},
+				{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5, Why: whyHand, Floor: raw},
 				{Row: own},
 				{Row: ownMethod, At1: 1, At2: 1},
 				{Row: ownPlain, Rival: raw, At1: 3, At2: 3, Why: whyPlain, Floor: contender.FloorPlain},
-				{Row: ownMemory, Rival: "otter", At1: 1, At2: 1, Why: whyMemory},
+				{Row: ownMemory, Rival: "otter", At1: 1, At2: 1, Why: whyMemory, Floor: contender.FloorMemory},
 				{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},
 				{Row: ownLayers, Rival: own, At1: 1.1, At2: 1.1},
 			},
@@ -66,11 +66,11 @@ func known[K contender.Key](make func() []K) keysFunc[K] {
 
 var zipfTargets = []measure.Target{
 	{Row: own, Rival: raw, At1: 1.15, At2: 1.15},
-	{Row: own, Rival: naive, At1: 1, At2: 1, Why: whyHand}, // these three have string keys only
-	{Row: own, Rival: correct, At1: 1, At2: 1, Why: whyHand},
-	{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5, Why: whyHand},
+	{Row: own, Rival: naive, At1: 1, At2: 1, Why: whyHand, Floor: raw}, // these three have string keys only
+	{Row: own, Rival: correct, At1: 1, At2: 1, Why: whyHand, Floor: raw},
+	{Row: own, Rival: "sturdyc", At1: 0.5, At2: 0.5, Why: whyHand, Floor: raw},
 	{Row: ownStruct, Rival: raw, At1: 1, At2: 1, Why: whyStruct, Floor: contender.FloorStruct},
-	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1, Why: whyMemory},
+	{Row: ownMemory, Rival: "otter", At1: 1, At2: 1, Why: whyMemory, Floor: contender.FloorMemory},
 	{Row: ownOtter, Rival: "otter", At1: 1, At2: 1, Why: whyOtter, Floor: contender.FloorOtter},
 }
 
