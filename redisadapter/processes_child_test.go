@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/redistest"
 	"github.com/corralcache/corral/redisadapter"
 )
 
@@ -167,29 +167,16 @@ func (c *child) work(ctx context.Context) {
 	wg.Wait()
 }
 
-// metronome measures how far the machine is behind: what a caller waits because
-// nobody runs is not the Loader's doing.
 func (c *child) metronome() {
-	const beat = 10 * time.Millisecond
-	for last := time.Now(); c.pause(beat, beat+1); last = time.Now() {
-		late := int64(time.Since(last) - beat)
+	redistest.Metronome(c.stop, func(late time.Duration) {
 		c.mu.Lock()
-		c.count.StalledNs = max(c.count.StalledNs, late)
-		c.mu.Unlock()
-	}
+		defer c.mu.Unlock()
+		c.count.StalledNs = max(c.count.StalledNs, int64(late))
+	})
 }
 
 // pause waits for a time between two bounds; false if it is told to stop.
-func (c *child) pause(least, most time.Duration) bool {
-	timer := time.NewTimer(least + rand.N(most-least))
-	defer timer.Stop()
-	select {
-	case <-c.stop:
-		return false
-	case <-timer.C:
-		return true
-	}
-}
+func (c *child) pause(least, most time.Duration) bool { return redistest.Pause(c.stop, least, most) }
 
 func (c *child) call(ctx context.Context) {
 	from := monotonic()

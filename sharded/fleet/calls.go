@@ -61,7 +61,7 @@ func (c calls[K, V]) missed(ctx context.Context, s site[K, V], key K, err error)
 func (c calls[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 	e = endsBy(e, c.fleet.opts.MaxLife)
 	return c.write(ctx, key, func(m *member[K, V]) error { return m.set(ctx, c.tier, key, e) }, func(m *member[K, V]) error {
-		return c.fleet.lend1(m, func() error { return m.set(ctx, c.tier, key, c.fleet.shortLived(e)) })
+		return c.fleet.lendOne(m, func() error { return m.set(ctx, c.tier, key, c.fleet.shortLived(e)) })
 	})
 }
 
@@ -72,14 +72,14 @@ func (c calls[K, V]) Delete(ctx context.Context, key K) error {
 	return c.write(ctx, key, remove, remove)
 }
 
-// write makes op where the key is, or lend in its gutter; see [Fleet.write1].
+// write makes op where the key is, or lend in its gutter; see [Fleet.writeOne].
 func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(m *member[K, V]) error) error {
 	return c.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := c.fleet.site(ctx, p, key)
 		if err != nil {
 			return err
 		}
-		err = c.fleet.write1(ctx, p, s, key, op, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
+		err = c.fleet.writeOne(ctx, p, s, key, op, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
 		if len(before) > 0 {
 			err = errors.Join(err, c.clearEarlier(ctx, before, p, []K{key}))
 		}
@@ -136,7 +136,7 @@ func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 	return c.writeMany(ctx, keys, remove, remove)
 }
 
-// writeMany makes op where keys are, or lend in their gutters; see [Fleet.write1].
+// writeMany makes op where keys are, or lend in their gutters; see [Fleet.writeOne].
 func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx context.Context, m *member[K, V], p part[K]) error) error {
 	return c.fleet.writing(ctx, func(pl *placement[K, V], before []*placement[K, V]) error {
 		err := c.writeAll(ctx, pl, keys, func() error {

@@ -38,10 +38,10 @@ func (f *Fleet[K, V]) gutters(p *placement[K, V], s site[K, V], key K) (own *mem
 	return own, all, nil
 }
 
-// write1 makes a write of key at s and, where there is a gutter, there. A user's write
+// writeOne makes a write of key at s and, where there is a gutter, there. A user's write
 // deletes there. What was loaded and its shard did not take because it is out is lent:
 // lend stores it there.
-func (f *Fleet[K, V]) write1(ctx context.Context, p *placement[K, V], s site[K, V], key K, op, clear, lend func(m *member[K, V]) error) (err error) {
+func (f *Fleet[K, V]) writeOne(ctx context.Context, p *placement[K, V], s site[K, V], key K, op, clear, lend func(m *member[K, V]) error) (err error) {
 	if s.mayStop(ctx) {
 		defer func() { s.stopped(ctx, []K{key}, err) }()
 	}
@@ -54,7 +54,7 @@ func (f *Fleet[K, V]) write1(ctx context.Context, p *placement[K, V], s site[K, 
 		return err
 	}
 	if ofUser(ctx) {
-		return f.together(append([]func() error{func() error { return s.write(op, clear, between) }}, each1(gutters, clear)...))
+		return f.together(append([]func() error{func() error { return s.write(op, clear, between) }}, callsOf(gutters, clear)...))
 	}
 	out := false
 	err = s.write(func(m *member[K, V]) error {
@@ -68,7 +68,7 @@ func (f *Fleet[K, V]) write1(ctx context.Context, p *placement[K, V], s site[K, 
 	return err
 }
 
-func each1[K comparable, V any](members []*member[K, V], call func(m *member[K, V]) error) (all []func() error) {
+func callsOf[K comparable, V any](members []*member[K, V], call func(m *member[K, V]) error) (all []func() error) {
 	for _, m := range members {
 		all = append(all, func() error { return call(m) })
 	}
@@ -93,7 +93,7 @@ func (f *Fleet[K, V]) together(calls []func() error) error {
 	return errors.Join(manykeys.AtOnce(len(calls), len(calls), "the shard", errExited, func(i int) error { return calls[i]() })...)
 }
 
-// writeAll is write1 of many keys. write makes the write without a gutter.
+// writeAll is writeOne of many keys. write makes the write without a gutter.
 func (c calls[K, V]) writeAll(ctx context.Context, p *placement[K, V], keys []K, write func() error,
 	lend func(ctx context.Context, m *member[K, V], p part[K]) error) error {
 	f := c.fleet
@@ -142,8 +142,8 @@ func (c calls[K, V]) clearGutters(ctx context.Context, p *placement[K, V], keys 
 	return err
 }
 
-// lend1 stores a value for another shard, if m has room.
-func (f *Fleet[K, V]) lend1(m *member[K, V], store func() error) error {
+// lendOne stores a value for another shard, if m has room.
+func (f *Fleet[K, V]) lendOne(m *member[K, V], store func() error) error {
 	if f.takes(m, 1) == 0 {
 		return ErrUnhealthy
 	}

@@ -220,6 +220,24 @@ func (h *history) reads(ctx context.Context, own *history, l *corral.Loader[stri
 	}
 }
 
+// finds looks into the fleets until ends does, and returns how often there was something.
+func (h *history) finds(ends context.Context, fleets []*fleet.Fleet[string, string], keys []string, d *delays) (found int) {
+	for ends.Err() == nil {
+		time.Sleep(time.Duration(d.n(100)) * time.Millisecond)
+		i, key := d.n(len(fleets)), keys[d.n(len(keys))]
+		oldest := h.oldest(key)
+		e, err := fleets[i].Get(h.t.Context(), key)
+		if err != nil || e == nil {
+			continue
+		}
+		found++
+		if h.older(e.Value, oldest) {
+			h.t.Errorf("process %d finds %s under %s: a write of %d had returned", i, e.Value, key, oldest)
+		}
+	}
+	return found
+}
+
 // cut is Epochs that a process cannot reach at times.
 type cut struct {
 	*fleet.MemoryEpochs
@@ -368,21 +386,7 @@ func liveThrough(t *testing.T, kind string, seed uint64, happened *happened) {
 		}
 	})
 	found := 0
-	all.Go(func() {
-		for ends.Err() == nil {
-			time.Sleep(time.Duration(d.n(100)) * time.Millisecond)
-			i, key := d.n(len(fleets)), keys[d.n(len(keys))]
-			oldest := h.oldest(key)
-			e, err := fleets[i].Get(t.Context(), key)
-			if err != nil || e == nil {
-				continue
-			}
-			found++
-			if h.older(e.Value, oldest) {
-				t.Errorf("process %d finds %s under %s: a write of %d had returned", i, e.Value, key, oldest)
-			}
-		}
-	})
+	all.Go(func() { found = h.finds(ends, fleets, keys, d) })
 	all.Wait()
 	for i, f := range fleets {
 		happened.lent += int(f.Stats().Gutter.Hits)

@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/redistest"
 	"github.com/corralcache/corral/redisadapter"
 	"github.com/corralcache/corral/redisadapter/redisfleet"
 	"github.com/corralcache/corral/sharded/fleet"
@@ -363,27 +364,17 @@ func (c *realChild) look() {
 	}
 }
 
-// metronome measures how far the machine is behind.
 func (c *realChild) metronome() {
-	const beat = 10 * time.Millisecond
-	for last := time.Now(); c.pause(beat, beat+1); last = time.Now() {
-		late := time.Since(last) - beat
+	redistest.Metronome(c.over, func(late time.Duration) {
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.report.Stalled = max(c.report.Stalled, late)
-		c.mu.Unlock()
-	}
+	})
 }
 
 // pause waits for a time between two bounds; false if it is told to stop.
 func (c *realChild) pause(least, most time.Duration) bool {
-	timer := time.NewTimer(least + rand.N(most-least))
-	defer timer.Stop()
-	select {
-	case <-c.over:
-		return false
-	case <-timer.C:
-		return true
-	}
+	return redistest.Pause(c.over, least, most)
 }
 
 // migrate puts the new topology into force, or goes on with that, and then migrates as

@@ -200,11 +200,11 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 		if err != nil {
 			return err
 		}
-		err = b.fleet.write1(ctx, p, s, key,
+		err = b.fleet.writeOne(ctx, p, s, key,
 			func(m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
 			func(m *member[K, V]) error { return m.delete(ctx, whole, key) },
 			func(m *member[K, V]) error {
-				return b.fleet.lend1(m, func() error { return m.setValue(ctx, key, value, min(life, b.fleet.gutter().Life)) })
+				return b.fleet.lendOne(m, func() error { return m.setValue(ctx, key, value, min(life, b.fleet.gutter().Life)) })
 			},
 		)
 		if len(before) > 0 {

@@ -111,21 +111,7 @@ func liveInZones(t *testing.T, seed uint64, happened *happened) {
 		}
 	})
 	found := 0
-	all.Go(func() {
-		for ends.Err() == nil {
-			time.Sleep(time.Duration(d.n(100)) * time.Millisecond)
-			i, key := d.n(len(fleets)), keys[d.n(len(keys))]
-			oldest := h.oldest(key)
-			e, err := fleets[i].Get(t.Context(), key)
-			if err != nil || e == nil {
-				continue
-			}
-			found++
-			if h.older(e.Value, oldest) {
-				t.Errorf("process %d finds %s under %s: a write of %d had returned", i, e.Value, key, oldest)
-			}
-		}
-	})
+	all.Go(func() { found = h.finds(ends, fleets, keys, d) })
 	all.Wait()
 	for i, f := range fleets {
 		must(t, loaders[i].Close(t.Context()))
