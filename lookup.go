@@ -49,7 +49,7 @@ func (l *Loader[K, V]) hit(ctx context.Context, key K) (v V, e *Entry[V], seen s
 	}
 	returned = true
 	if seen == quiet {
-		l.counts.hits.add()
+		l.counts.hits.Add()
 	}
 	return v, e, seen
 }
@@ -348,11 +348,11 @@ func (l *Loader[K, V]) tally(r *Result[V]) {
 	if r.waited {
 		l.counts.misses.Add(1)
 	} else {
-		l.counts.hits.add()
+		l.counts.hits.Add()
 	}
 	switch r.Source {
 	case SourceStale:
-		l.counts.stale.add()
+		l.counts.stale.Add()
 	case SourceShared:
 		l.counts.shared.Add(1)
 	}

@@ -155,7 +155,7 @@ func (q *query[K, V]) lookMany(wanted []K) []K {
 				left = append(left, key)
 			}
 		}
-		q.l.counts.hits.addN(hits)
+		q.l.counts.hits.AddN(hits)
 	}
 	return left
 }

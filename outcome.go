@@ -99,7 +99,7 @@ func (l *Loader[K, V]) abandoned(f *flight.Flight[K, ride[K, V]], r ride[K, V], 
 
 // countLoad counts a call of the user's function that is over.
 func (l *Loader[K, V]) countLoad(background bool, failed error, took time.Duration) {
-	l.counts.loadTimes.add(took)
+	l.counts.loadTimes.Add(took)
 	if failed == nil {
 		return
 	}

@@ -1,9 +1,10 @@
 package corral
 
 import (
-	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/corralcache/corral/internal/counting"
 )
 
 // Stats is what a [Loader] has counted since [New]. Counts are exact: Hits and
@@ -49,28 +50,14 @@ type Histogram struct {
 // everything longer too.
 func (h *Histogram) Bound(i int) time.Duration { return time.Microsecond << i }
 
-type histogram struct {
-	counts [len(Histogram{}.Counts)]atomic.Uint64
-	sum    atomic.Int64
-}
-
-func (h *histogram) add(d time.Duration) {
-	i := bits.Len64(uint64(max(0, d) / time.Microsecond))
-	h.counts[min(i, len(h.counts)-1)].Add(1)
-	h.sum.Add(int64(d))
-}
-
-func (h *histogram) snapshot() (s Histogram) {
-	for i := range h.counts {
-		s.Counts[i] = h.counts[i].Load()
-	}
-	s.Sum = time.Duration(h.sum.Load())
+func newHistogram(h *counting.Histogram) (s Histogram) {
+	s.Counts, s.Sum = h.Snapshot()
 	return s
 }
 
 // counts are the live Stats. Only what a hit touches is spread over cache lines.
 type counts struct {
-	hits, stale counter
+	hits, stale counting.Counter
 
 	misses, shared                                atomic.Uint64
 	loads, loadErrors, panics, absent, discarded  atomic.Uint64
@@ -78,11 +65,11 @@ type counts struct {
 	leases, leaseWaits, takeovers                 atomic.Uint64
 	cacheErrors, undecodable, refused, hookPanics atomic.Uint64
 	stuck                                         atomic.Int64
-	loadTimes                                     histogram
+	loadTimes                                     counting.Histogram
 	mean                                          atomic.Int64 // see meanLoadTime
 }
 
-func newCounts() *counts { return &counts{hits: newCounter(), stale: newCounter()} }
+func newCounts() *counts { return &counts{hits: counting.NewCounter(), stale: counting.NewCounter()} }
 
 // loaded records how long a load took that succeeded.
 func (c *counts) loaded(took time.Duration) {
@@ -104,9 +91,9 @@ func (c *counts) meanLoadTime() time.Duration { return time.Duration(c.mean.Load
 
 func (c *counts) snapshot() Stats {
 	return Stats{
-		Hits:        c.hits.sum(),
+		Hits:        c.hits.Sum(),
 		Misses:      c.misses.Load(),
-		Stale:       c.stale.sum(),
+		Stale:       c.stale.Sum(),
 		Shared:      c.shared.Load(),
 		Loads:       c.loads.Load(),
 		LoadErrors:  c.loadErrors.Load(),
@@ -114,7 +101,7 @@ func (c *counts) snapshot() Stats {
 		Absent:      c.absent.Load(),
 		Stuck:       uint64(max(0, c.stuck.Load())),
 		Discarded:   c.discarded.Load(),
-		LoadTimes:   c.loadTimes.snapshot(),
+		LoadTimes:   newHistogram(&c.loadTimes),
 		Refreshes:   c.refreshes.Load(),
 		Dropped:     c.dropped.Load(),
 		RefreshErrs: c.refreshErrs.Load(),

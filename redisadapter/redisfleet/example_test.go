@@ -119,6 +119,16 @@ func ExamplePins_TryPin() {
 	// c false <nil>
 }
 
+func ExamplePins_Stats() {
+	client, closeAll := connect()
+	defer closeAll()
+	pins := somePins(client)
+	before := pins.Stats().Pinned
+	_, _, err := pins.GetOrPin(context.Background(), 4, "c")
+	fmt.Println(pins.Stats().Pinned-before, err)
+	// Output: 1 <nil>
+}
+
 func ExamplePins_Unpin() {
 	client, closeAll := connect()
 	defer closeAll()

@@ -47,6 +47,7 @@ type Pins[K comparable] struct {
 	text  func(K) string
 	parse func(string) (K, error)
 	life  time.Duration
+	count pinCounts
 }
 
 var _ fleet.Pins[string] = (*Pins[string])(nil)
@@ -61,7 +62,7 @@ func NewPins[K comparable](client redis.UniversalClient, opts PinOptions[K]) (*P
 	if err != nil {
 		return nil, err
 	}
-	p := &Pins[K]{s, stored.Text(opts.Key), stored.Parser(opts.ParseKey, opts.Key != nil), opts.Life}
+	p := &Pins[K]{store: s, text: stored.Text(opts.Key), parse: stored.Parser(opts.ParseKey, opts.Key != nil), life: opts.Life}
 	if err := stored.CheckText(p.text, "redisfleet.PinOptions.Key"); err != nil {
 		return nil, err
 	}
@@ -91,6 +92,7 @@ func (p *Pins[K]) Get(ctx context.Context, key K) (shard string, ok bool, err er
 		}
 		return shard, err
 	})
+	p.count.asked(shard != "", err)
 	return shard, err == nil && shard != "", err
 }
 
@@ -100,7 +102,9 @@ func (p *Pins[K]) GetOrPin(ctx context.Context, key K, shard string) (owner stri
 	if err := checkShard("shard", shard); err != nil {
 		return "", false, err
 	}
-	return p.change(ctx, "to pin", key, "", shard)
+	owner, pinned, err = p.change(ctx, "to pin", key, "", shard)
+	p.count.asked(!pinned, err)
+	return owner, pinned, err
 }
 
 // TryPin pins key to new if it is pinned to old, or, where old is empty, not at all.
@@ -187,7 +191,10 @@ func (p *Pins[K]) change(ctx context.Context, what string, key K, old, new strin
 	if err != nil {
 		return "", false, err
 	}
-	return reply[1], reply[0] == "1", nil
+	if ok = reply[0] == "1"; ok {
+		p.count.changed(old, new)
+	}
+	return reply[1], ok, nil
 }
 
 // keys are those of the scripts: of a pin, of the version, and of when pins end.

@@ -114,7 +114,7 @@ func TestBroadcastByBestEffort(t *testing.T) {
 		if end := told.want(t, fleet.Failed); end.Failed != 4 || end.Took != time.Second {
 			t.Errorf("the end is %+v", end)
 		}
-		if s := f.Stats(); s.Broadcasts != (fleet.Ends{Failed: 1}) || s.Shards["s00"].Errors != 1 || s.Shards["s03"].Calls != 0 || s.Shards["s04"].Calls != 1 {
+		if s := f.Stats(); s.Broadcasts != (fleet.Ends{Failed: 1}) || s.Shards["s00"].OverAll.Errors != 1 || s.Shards["s03"].OverAll.Calls != 0 || s.Shards["s04"].OverAll.Calls != 1 {
 			t.Errorf("the stats are %+v", s)
 		}
 		close(release)

@@ -15,11 +15,13 @@ const (
 	OpBroadcast Op = iota
 	OpScan
 	OpMigrate
+	OpMerge
+	operations
 )
 
 // String returns the name of the call, as a metric would have it.
 func (o Op) String() string {
-	if names := [...]string{"broadcast", "scan", "migrate"}; int(o) < len(names) {
+	if names := [...]string{"broadcast", "scan", "migrate", "merge"}; int(o) < len(names) {
 		return names[o]
 	}
 	return "unknown"
@@ -64,21 +66,24 @@ type PageSizing struct {
 }
 
 // End is how a call over all shards ended. There is exactly one of each Broadcast and
-// Migrate, and of each loop over a Scan.
+// Migrate, of each loop over a Scan, and of each over a Merge that [Fleet.Observe] has
+// counted.
 type End struct {
 	Op      Op
 	Outcome Outcome
 	Err     error // what the caller got; nil also for a loop that was left
 	Took    time.Duration
 
-	Shards  int // that were to be asked
+	Shards  int // that were to be asked; of a Merge, its sources
 	Failed  int // shards that failed, those not asked included
 	Unknown int // IDs that a lenient Policy named and no shard has
 
+	Items int // that the loop saw; of a Migrate, that were copied
+	Waits int // how often a shard had to wait for the loop of a Scan, or the loop of a Merge for a source
+	Heap  int // of a Merge: how many sources had an element, and were compared, at most
+
 	// Of a Scan:
-	Items      int            // that the loop saw; of a Migrate, that were copied
 	Duplicates int            // that Unique took away
-	Waits      int            // how often a shard had to wait for the loop
 	PageSizes  map[string]int // of the last page, by shard
 }
 
@@ -95,7 +100,7 @@ func ask[K comparable, V, R any](ctx context.Context, c *panel[K, V], m *member[
 	if err == nil {
 		e.Items = items(r)
 	}
-	m.numbers.add(e, err != nil && ctx.Err() == nil)
+	m.numbers.overAllCalled(e, err != nil && ctx.Err() == nil)
 	m.vitals.endedOfAll(bound, e.Took, m.worst(err))
 	tell(ctx, c.fleet, c.fleet.opts.Hooks.ShardCall, e)
 	return r, e.Took, err
@@ -108,8 +113,13 @@ func (c *panel[K, V]) end(ctx context.Context, e End) {
 	c.mu.Lock()
 	e.Failed = len(c.failed)
 	c.mu.Unlock()
-	c.fleet.numbers.ended(e)
-	tell(ctx, c.fleet, c.fleet.opts.Hooks.End, e)
+	c.fleet.tellEnd(ctx, e)
+}
+
+// tellEnd counts the end of a call over all shards, and tells it.
+func (f *Fleet[K, V]) tellEnd(ctx context.Context, e End) {
+	f.numbers.ended(e)
+	tell(ctx, f, f.opts.Hooks.End, e)
 }
 
 // outcomeOf is that of a call that returned err.

@@ -48,6 +48,7 @@ func (c calls[K, V]) missed(ctx context.Context, s site[K, V], key K, err error)
 		return c.fleet.fromOther(ctx, s, key)
 	case refused(err):
 		if m := c.fleet.gutterOf(ctx, key); m != nil {
+			c.fleet.numbers.routes.fallback.Add(1)
 			e, err := m.get(ctx, c.tier, key)
 			c.fleet.found(e != nil)
 			return e, err
@@ -75,7 +76,7 @@ func (c calls[K, V]) Delete(ctx context.Context, key K) error {
 // write makes op where the key is, or lend in its gutter; see [Fleet.writeOne].
 func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(m *member[K, V]) error) error {
 	return c.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
-		s, err := c.fleet.site(ctx, p, key)
+		s, err := c.fleet.routeBy(ctx, p, key)
 		if err != nil {
 			return err
 		}
@@ -165,11 +166,16 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 	if s.at.leaser != nil {
 		return nil, nil
 	}
+	f.numbers.routes.oldOwner.Add(1)
+	moved := &f.numbers.moved
 	read := func() (*corral.Entry[V], error) {
 		e, err := s.other.get(ctx, whole, key)
 		if err != nil {
 			f.copyError(ctx, s.other, err)
 			return nil, nil
+		}
+		if e != nil {
+			moved.found.Add(1)
 		}
 		return endsBy(e, f.opts.MaxLife), nil
 	}
@@ -177,11 +183,12 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 		return read()
 	}
 	e, err := f.copies.make(key, func() bool { return f.still(s.by) }, read, func(e *corral.Entry[V]) error {
-		if err := s.at.set(ctx, whole, key, e); err != nil {
+		err := s.at.set(ctx, whole, key, e)
+		if moved.stored(err); err != nil {
 			f.copyError(ctx, s.at, err)
 		}
 		return nil
-	})
+	}, func() { moved.refused.Add(1) })
 	if e == nil && err == nil { // a migration may have brought it over after the first look
 		return s.at.get(ctx, whole, key)
 	}

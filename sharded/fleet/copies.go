@@ -28,8 +28,9 @@ type aCopy struct {
 
 // make reads a value with read and, unless a write came meanwhile or another copy is
 // under way, stores it with store. It returns what was read. It stores nothing if the
-// copy, once that is known, is no longer valid: see errReplaced.
-func (c *copies[K, V]) make(key K, valid func() bool, read func() (*corral.Entry[V], error), store func(*corral.Entry[V]) error) (*corral.Entry[V], error) {
+// copy, once that is known, is no longer valid: see errReplaced. refused is told if what
+// was read is not stored.
+func (c *copies[K, V]) make(key K, valid func() bool, read func() (*corral.Entry[V], error), store func(*corral.Entry[V]) error, refused func()) (*corral.Entry[V], error) {
 	own := c.begin(key)
 	if own == nil {
 		return read()
@@ -37,8 +38,12 @@ func (c *copies[K, V]) make(key K, valid func() bool, read func() (*corral.Entry
 	defer c.end(key, own)
 	lasts := valid()
 	e, err := read()
-	if err != nil || e == nil || !lasts || !c.mayStore(own) {
+	switch {
+	case err != nil || e == nil:
 		return e, err
+	case !lasts || !c.mayStore(own):
+		refused()
+		return e, nil
 	}
 	return e, store(e)
 }

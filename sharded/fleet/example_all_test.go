@@ -105,6 +105,18 @@ func ExampleFleet_Stats() {
 	for range f.Scan(context.Background(), fleet.ScanOptions[string, string]{}) {
 	}
 	s := f.Stats()
-	fmt.Println(s.Scans.OK, s.Scans.Failed, s.Shards["s00"].Calls)
+	fmt.Println(s.Scans.OK, s.Scans.Failed, s.Shards["s00"].OverAll.Calls)
 	// Output: 1 0 1
+}
+
+func ExampleFleet_Observe() {
+	f := people()
+	ctx := f.Observe(context.Background())
+	numbers := func(yield func(int, error) bool) {
+		_ = yield(1, nil) && yield(2, nil)
+	}
+	for range fleet.Merge(ctx, cmp.Compare[int], 0, numbers, numbers) {
+	}
+	fmt.Println(f.Stats().Merges.OK)
+	// Output: 1
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/corralcache/corral/internal/bounded"
+	"github.com/corralcache/corral/internal/counting"
 	"github.com/corralcache/corral/internal/stored"
 )
 
@@ -75,8 +76,9 @@ func New[K comparable, V any](ctx context.Context, t Topology, open OpenFunc[K, 
 		open:    map[string]*member[K, V]{},
 		ended:   make(chan struct{}),
 	}
+	f.numbers.routes.computed, f.numbers.routes.pinned = counting.NewCounter(), counting.NewCounter()
 	f.opts.Hooks = opts.Hooks.counted(&f.numbers)
-	f.ward = newWard(opts.Health, func(ctx context.Context, e HealthChange) { tell(ctx, f, opts.Hooks.HealthChange, e) }, f.vitals)
+	f.ward = newWard(opts.Health, f.healthChanged, f.vitals)
 	f.ward.maxLife = opts.MaxLife
 	f.calm = newWard(HealthOptions{Off: true, Classify: func(error) Fault { return NoFault }}, func(context.Context, HealthChange) {}, func() []*vitals { return nil })
 	f.calls, f.leasing, f.scanning = calls[K, V]{f, whole}, leasing[K, V]{f}, scanning[K, V]{f}
@@ -260,6 +262,11 @@ func (f *Fleet[K, V]) vitals() []*vitals {
 		all[i] = &m.vitals
 	}
 	return all
+}
+
+func (f *Fleet[K, V]) healthChanged(ctx context.Context, e HealthChange) {
+	f.numbers.changes.Add(1)
+	tell(ctx, f, f.opts.Hooks.HealthChange, e)
 }
 
 func (h *Hooks) pinsError(ctx context.Context, err error) {

@@ -63,7 +63,7 @@ func (f *Fleet[K, V]) replica(s Shard) replica[K, V] {
 // groupOf returns the member that is these replicas.
 func (f *Fleet[K, V]) groupOf(placed Shard, all []replica[K, V], window time.Time) *member[K, V] {
 	r := newReplicas(f, all, window)
-	m := &member[K, V]{shard: placed, vitals: newVitals(placed), group: r, scanner: r, leaser: r, leaserMany: r, prompt: true}
+	m := &member[K, V]{shard: placed, numbers: newShardNumbers(), vitals: newVitals(placed), group: r, scanner: r, leaser: r, leaserMany: r, prompt: true}
 	m.vitals.admit(f.calm, false)
 	m.vitals.flags.Store(0) // nothing to mind: each replica has its own
 	for i := range all {

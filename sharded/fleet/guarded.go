@@ -17,9 +17,10 @@ import (
 // get is Get of the shard, or of a layer of it.
 func (m *member[K, V]) get(ctx context.Context, t tier, key K) (*corral.Entry[V], error) {
 	if m.vitals.flags.Load() == 0 {
+		m.numbers.calls.Add()
 		e, err := m.tiers[t].cache.Get(ctx, key)
-		if err != nil && t != nearLayer {
-			m.vitals.ended(ctx, aRead, time.Time{}, err)
+		if err != nil {
+			m.ended(ctx, aRead, time.Time{}, err)
 		}
 		return e, err
 	}
@@ -56,9 +57,10 @@ func (m *member[K, V]) getWatched(ctx context.Context, t tier, key K) (e *corral
 // getValue is GetValue of a shard of bare values.
 func (m *member[K, V]) getValue(ctx context.Context, key K) (value V, life time.Duration, ok bool, err error) {
 	if m.vitals.flags.Load() == 0 {
+		m.numbers.calls.Add()
 		value, life, ok, err = m.plain.GetValue(ctx, key)
 		if err != nil {
-			m.vitals.ended(ctx, aRead, time.Time{}, err)
+			m.ended(ctx, aRead, time.Time{}, err)
 		}
 		return value, life, ok, err
 	}
@@ -151,15 +153,36 @@ func (m *member[K, V]) reading(ctx context.Context, key K, call func() error) er
 	if flags&flagOut != 0 {
 		return m.refuse(key)
 	}
-	start := m.vitals.begin(flags)
+	start := m.begin(flags)
 	err := call()
 	if !start.IsZero() && manykeys.Partial[K](err) {
 		if lost := m.recognize(ctx, start); lost != nil {
 			err = lost
 		}
 	}
-	m.vitals.ended(ctx, aRead, start, m.worst(err))
+	m.ended(ctx, aRead, start, err)
 	return err
+}
+
+// begin counts a call, and returns when it begins, zero if it is not timed.
+func (m *member[K, V]) begin(flags uint32) (start time.Time) {
+	m.numbers.calls.Add()
+	if flags&flagTimed != 0 {
+		start = time.Now()
+	}
+	return start
+}
+
+// ended takes note of how a call of the shard ended.
+func (m *member[K, V]) ended(ctx context.Context, k kind, start time.Time, err error) {
+	took, err := time.Duration(-1), m.worst(err)
+	if !start.IsZero() {
+		took = time.Since(start)
+		m.numbers.latency.Add(took)
+	}
+	if m.vitals.ended(ctx, k, took, err) {
+		m.numbers.errors.Add(1)
+	}
 }
 
 // storing is reading of a write that no user asked for: what was loaded is not stored
@@ -167,11 +190,12 @@ func (m *member[K, V]) reading(ctx context.Context, key K, call func() error) er
 func (m *member[K, V]) storing(ctx context.Context, call func() error) error {
 	flags := m.vitals.flags.Load()
 	if flags&flagOut != 0 {
+		m.numbers.refused.Add(1)
 		return ErrUnhealthy
 	}
-	start := m.vitals.begin(flags)
+	start := m.begin(flags)
 	err := call()
-	m.vitals.ended(ctx, aWrite, start, m.worst(err))
+	m.ended(ctx, aWrite, start, err)
 	return err
 }
 
@@ -184,6 +208,7 @@ func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, k
 	flags := m.vitals.flags.Load()
 	out, user := flags&flagOut != 0, ofUser(ctx)
 	if out && !user {
+		m.numbers.refused.Add(1)
 		return ErrUnhealthy
 	}
 	turn, tried := uint64(0), ctx.Err() == nil
@@ -191,11 +216,9 @@ func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, k
 		turn = m.fence.enter(ctx, keys)
 		defer m.fence.leave(keys)
 	}
-	start := m.vitals.begin(flags)
+	start := m.begin(flags)
 	err := call()
-	if !out {
-		m.vitals.ended(ctx, aWrite, start, m.worst(err))
-	}
+	m.ended(ctx, aWrite, start, err)
 	switch {
 	case err != nil && user && tried:
 		m.fenceFailed(ctx, keys, err, out)
@@ -271,6 +294,7 @@ func (m *member[K, V]) worst(err error) error {
 // refuse answers for a shard that is out. What a caller has just asked for is what the
 // shard is probed with.
 func (m *member[K, V]) refuse(key K) error {
+	m.numbers.refused.Add(1)
 	if v := &m.vitals; v.ward.now() >= v.due.Load() {
 		v.startProbe(func(ctx context.Context) error { return m.canary(ctx, key) }, m.readmit)
 	}

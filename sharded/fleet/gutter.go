@@ -215,6 +215,7 @@ func atGutter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys 
 			continue
 		}
 		if m := f.gutterOf(ctx, key); m != nil && refused(own) {
+			f.numbers.routes.fallback.Add(1)
 			addTo(parts, site[K, V]{at: m}, key, i)
 		} else {
 			failed.Add(key, own)

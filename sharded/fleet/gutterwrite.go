@@ -63,6 +63,7 @@ func (f *Fleet[K, V]) writeOne(ctx context.Context, p *placement[K, V], s site[K
 		return err
 	}, clear, between)
 	if out && own != nil && f.lends(s.at) {
+		f.numbers.routes.fallback.Add(1)
 		return lend(own)
 	}
 	return err

@@ -187,7 +187,7 @@ func openMember[K comparable, V any](ctx context.Context, s Shard, open OpenFunc
 
 // newMember returns a member also with an error: it has to be closed.
 func newMember[K comparable, V any](s Shard, cache corral.Cache[K, V]) (m *member[K, V], err error) {
-	m = &member[K, V]{shard: s, opened: cache, vitals: newVitals(s)}
+	m = &member[K, V]{shard: s, opened: cache, numbers: newShardNumbers(), vitals: newVitals(s)}
 	defer bounded.Recover("the shard", &err)
 	m.look(cache)
 	if m.checker != nil {

@@ -25,7 +25,7 @@ type member[K comparable, V any] struct {
 	group      *replicas[K, V]      // if it is several shards, which are members by themselves
 	cannotScan error                // why scanner is nil, if the shard says it
 
-	numbers shardNumbers
+	numbers *shardNumbers
 	vitals  vitals
 	fence   fence[K]
 

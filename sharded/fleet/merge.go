@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
 )
@@ -33,34 +34,62 @@ var errSourceExited = errors.New("fleet: the source ended its goroutine")
 // before what that source would have yielded, as far as is known. A panic of a source
 // or of compare, the end of a source's goroutine, and [ErrUnordered] are such errors.
 //
-// compare is called concurrently. Leaving the loop stops each source when it yields
+// compare is called concurrently. See [Fleet.Observe] for who wants to know how merges end. Leaving the loop stops each source when it yields
 // its next element; Merge does not wait for that. Give the sources a context, and
 // cancel it, where that may take long.
 func Merge[T any](ctx context.Context, compare func(a, b T) int, prefetch int, from ...iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		if err := checkMerge(compare == nil, prefetch, from); err != nil {
-			yield(zero, err)
-			return
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		m := merger[T]{compare: compare}
-		for i, source := range from {
-			in := make(chan element[T], cmp.Or(prefetch, defaultPrefetch))
-			m.in = append(m.in, in)
-			go m.pump(ctx, i, source, in)
-		}
-		err := m.prime(ctx)
-		for err == nil && len(m.heads) > 0 {
-			if !yield(m.heads[0].value, nil) {
+		m := merger[T]{compare: compare, start: time.Now(), end: End{Op: OpMerge, Outcome: Cancelled, Shards: len(from)}}
+		defer m.tell(ctx)
+		err := checkMerge(compare == nil, prefetch, from)
+		if err == nil {
+			var left bool
+			if left, err = m.run(ctx, yield, cmp.Or(prefetch, defaultPrefetch), from); left {
 				return
 			}
-			err = m.advance(ctx)
 		}
-		if err != nil {
+		if m.end.Outcome, m.end.Err = outcomeOf(ctx, err), err; err != nil {
 			yield(zero, err)
 		}
+	}
+}
+
+// run yields what the sources do, until there is no more, or the loop is left.
+func (m *merger[T]) run(ctx context.Context, yield func(T, error) bool, prefetch int, from []iter.Seq2[T, error]) (left bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for i, source := range from {
+		in := make(chan element[T], prefetch)
+		m.in = append(m.in, in)
+		go m.pump(ctx, i, source, in)
+	}
+	err = m.prime(ctx)
+	m.end.Heap = len(m.heads)
+	for err == nil && len(m.heads) > 0 {
+		m.end.Items++
+		if !yield(m.heads[0].value, nil) {
+			return true, nil
+		}
+		err = m.advance(ctx)
+	}
+	return false, err
+}
+
+// observed is the key of a context's value: who is told how a Merge with it ends.
+type observed struct{}
+
+// Observe returns a context with which every range over a [Merge] is counted in
+// Stats.Merges, and its end told to Hooks.End: of streams that come from the fleet's
+// shards, or have to do with it.
+func (f *Fleet[K, V]) Observe(ctx context.Context) context.Context {
+	return context.WithValue(ctx, observed{}, f.tellEnd)
+}
+
+func (m *merger[T]) tell(ctx context.Context) {
+	if told, ok := ctx.Value(observed{}).(func(context.Context, End)); ok {
+		m.end.Took = time.Since(m.start)
+		told(ctx, m.end)
 	}
 }
 
@@ -84,6 +113,8 @@ type merger[T any] struct {
 	compare func(a, b T) int
 	in      []chan element[T]
 	heads   []head[T] // a heap: the first is the least
+	start   time.Time
+	end     End
 }
 
 type element[T any] struct {
@@ -159,6 +190,9 @@ func (m *merger[T]) prime(ctx context.Context) error {
 func (m *merger[T]) next(ctx context.Context, i int) (value T, ok bool, err error) {
 	if ctx.Err() != nil {
 		return value, false, context.Cause(ctx)
+	}
+	if len(m.in[i]) == 0 {
+		m.end.Waits++
 	}
 	select {
 	case e, more := <-m.in[i]:

@@ -206,8 +206,7 @@ func (f *Fleet[K, V]) migrated(ctx context.Context, r Report, err error) {
 	if errors.As(err, &failed) {
 		e.Failed = len(failed.Errors)
 	}
-	f.numbers.ended(e)
-	tell(ctx, f, f.opts.Hooks.End, e)
+	f.tellEnd(ctx, e)
 }
 
 // report returns what there is so far.

@@ -136,6 +136,7 @@ func (c *copying[K, V]) fill(ctx context.Context, held batch[K]) error {
 			none.add(key, held.tokens[i], i)
 			continue
 		}
+		c.fleet.numbers.moved.found.Add(1)
 		found.add(key, held.tokens[i], i)
 		values = append(values, endsBy(entries[i], c.fleet.opts.MaxLife))
 	}
@@ -151,7 +152,9 @@ func (c *copying[K, V]) fill(ctx context.Context, held batch[K]) error {
 	var stored []K
 	var as []*corral.Entry[V]
 	for i, key := range found.keys {
-		switch err := manykeys.Of(failed, key); {
+		err := manykeys.Of(failed, key)
+		c.fleet.numbers.moved.stored(err)
+		switch {
 		case err == nil:
 			stored, as = append(stored, key), append(as, entries[found.at[i]])
 		case errors.Is(err, corral.ErrLeaseLost), errors.Is(err, corral.ErrRefused):
@@ -329,11 +332,19 @@ func (c *copying[K, V]) privateOne(ctx context.Context, key K, own *aCopy) error
 	if err != nil {
 		return err
 	}
-	if e == nil || c.from.hidesEntry(mark, key, e) || !c.fleet.copies.mayStore(own) {
+	if e == nil || c.from.hidesEntry(mark, key, e) {
 		c.sum.Skipped++
 		return nil
 	}
-	if err := to.cache.Set(ctx, key, endsBy(e, c.fleet.opts.MaxLife)); err != nil {
+	moved := &c.fleet.numbers.moved
+	moved.found.Add(1)
+	if !c.fleet.copies.mayStore(own) {
+		moved.refused.Add(1)
+		c.sum.Skipped++
+		return nil
+	}
+	err = to.cache.Set(ctx, key, endsBy(e, c.fleet.opts.MaxLife))
+	if moved.stored(err); err != nil {
 		if errors.Is(err, corral.ErrRefused) {
 			c.sum.Skipped++
 			return nil

@@ -85,6 +85,7 @@ var errReplaced = errors.New("fleet: the topology changed meanwhile")
 // held, and puts into leases what comes of it. From a shard that fails there is
 // nothing to copy, and nobody loads there.
 func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K], asks []corral.LeaseRequest[V], leases []corral.Lease[V]) {
+	f.numbers.routes.oldOwner.Add(uint64(len(held.keys)))
 	there, err := s.other.acquireToCopy(ctx, held.keys, asks)
 	if manykeys.Partial[K](err) && len(there) != len(held.keys) {
 		err = manykeys.Fit("fleet", len(held.keys), "leases of a shard", len(there))
@@ -121,9 +122,11 @@ func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K],
 // a write has ended a lease, what was found is what it replaced: the key is to be
 // asked for anew.
 func (f *Fleet[K, V]) copyTo(ctx context.Context, to *member[K, V], found batch[K], entries []*corral.Entry[V], leases []corral.Lease[V]) {
+	f.numbers.moved.found.Add(uint64(len(found.keys)))
 	err := to.fillMany(ctx, found.keys, found.tokens, entries)
 	for j, key := range found.keys {
 		err := manykeys.Of(err, key)
+		f.numbers.moved.stored(err)
 		if errors.Is(err, corral.ErrLeaseLost) {
 			leases[found.at[j]] = corral.Lease[V]{State: corral.LeaseBusy, Left: time.Millisecond, Empty: true}
 			continue

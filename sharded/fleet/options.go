@@ -101,7 +101,8 @@ type Hooks struct {
 	// PageSizing is told when a Scan changes how much it asks a shard for.
 	PageSizing func(ctx context.Context, e PageSizing)
 
-	// End is told of the end of every Broadcast, every Migrate and every loop over a Scan.
+	// End is told of the end of every Broadcast and Migrate, of every loop over a Scan, and
+	// of every one over a Merge that [Fleet.Observe] has counted.
 	End func(ctx context.Context, e End)
 }
 

@@ -74,16 +74,20 @@ func (p *pinned[K]) ask(ctx context.Context, key K) (shard string, err error) {
 }
 
 // move moves a pin from the shard gone to another one, and returns what key is
-// pinned to then.
-func (p *pinned[K]) move(ctx context.Context, key K, gone, to string) (owner string, err error) {
-	owner, err = bounded.Do(ctx, func(ctx context.Context) (string, error) {
-		owner, _, err := p.pins.TryPin(ctx, key, gone, to)
-		return owner, err
+// pinned to then, and whether this call has done that.
+func (p *pinned[K]) move(ctx context.Context, key K, gone, to string) (owner string, moved bool, err error) {
+	type pin struct {
+		owner string
+		moved bool
+	}
+	now, err := bounded.Do(ctx, func(ctx context.Context) (now pin, err error) {
+		now.owner, now.moved, err = p.pins.TryPin(ctx, key, gone, to)
+		return now, err
 	})
 	if err == nil && p.copy != nil {
-		p.copy.learn(key, gone, owner)
+		p.copy.learn(key, gone, now.owner)
 	}
-	return owner, err
+	return now.owner, now.moved, err
 }
 
 func (p *pinned[K]) stop() {

@@ -109,68 +109,89 @@ func (f *Fleet[K, V]) route(ctx context.Context, key K) (site[K, V], error) {
 	if err != nil {
 		return site[K, V]{}, err
 	}
-	return f.site(ctx, p, key)
+	return f.routeBy(ctx, p, key)
+}
+
+// routeBy returns where the key of a call is, and counts it.
+func (f *Fleet[K, V]) routeBy(ctx context.Context, p *placement[K, V], key K) (site[K, V], error) {
+	s, pinned, err := f.locate(ctx, p, key)
+	if err == nil {
+		f.numbers.routes.add(pinned)
+	}
+	return s, err
 }
 
 func (f *Fleet[K, V]) site(ctx context.Context, p *placement[K, V], key K) (site[K, V], error) {
+	s, _, err := f.locate(ctx, p, key)
+	return s, err
+}
+
+// locate returns where key is, and whether a pin says so.
+func (f *Fleet[K, V]) locate(ctx context.Context, p *placement[K, V], key K) (s site[K, V], pinned bool, err error) {
 	pin, pinned := f.pins.find(ctx, key)
 	if p.other == nil {
-		at, err := f.settledOwner(ctx, p, key, pin, pinned)
-		return site[K, V]{at: at}, err
+		s.at, pinned, err = f.settledOwner(ctx, p, key, pin, pinned)
+		return s, pinned, err
 	}
 	hash, err := f.hasher.hash(key)
 	if err != nil {
-		return site[K, V]{}, err
+		return s, false, err
 	}
-	at, err := p.layout.owner(hash, pin)
-	if err != nil {
-		return site[K, V]{}, err
+	if s.at, err = p.layout.owner(hash, pin); err != nil {
+		return s, false, err
+	}
+	if pinned {
+		_, pinned = p.layout.at[pin]
 	}
 	other, err := p.other.owner(hash, pin)
-	if err != nil || other == at {
-		return site[K, V]{at: at}, err
+	if err != nil || other == s.at {
+		return s, pinned, err
 	}
-	if m := p.mixed[[2]*member[K, V]{at, other}]; m != nil {
-		return site[K, V]{at: m}, nil
+	if m := p.mixed[[2]*member[K, V]{s.at, other}]; m != nil {
+		s.at = m
+		return s, pinned, nil
 	}
-	return site[K, V]{at, other, p.phase, p}, nil
+	return site[K, V]{s.at, other, p.phase, p}, pinned, nil
 }
 
-func (f *Fleet[K, V]) settledOwner(ctx context.Context, p *placement[K, V], key K, pin string, pinned bool) (*member[K, V], error) {
-	if pinned {
+func (f *Fleet[K, V]) settledOwner(ctx context.Context, p *placement[K, V], key K, pin string, isPinned bool) (m *member[K, V], pinned bool, err error) {
+	if isPinned {
 		if i, known := p.layout.at[pin]; known {
-			return p.layout.members[i], nil
+			return p.layout.members[i], true, nil
 		}
 		return f.repin(ctx, p.layout, key, pin)
 	}
 	hash, err := f.hasher.hash(key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return p.layout.pick(hash)
+	m, err = p.layout.pick(hash)
+	return m, false, err
 }
 
 // repin moves the pin of a shard that is not in the topology to where the key would
 // be without one. Of all that do so at a time, one does, and the others do as it
 // says. While the topology changes no pin is moved: it says where the key was.
-func (f *Fleet[K, V]) repin(ctx context.Context, l *layout[K, V], key K, gone string) (*member[K, V], error) {
+func (f *Fleet[K, V]) repin(ctx context.Context, l *layout[K, V], key K, gone string) (m *member[K, V], pinned bool, err error) {
 	hash, err := f.hasher.hash(key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	m, err := l.pick(hash)
-	if err != nil {
-		return nil, err
+	if m, err = l.pick(hash); err != nil {
+		return nil, false, err
 	}
-	owner, err := f.pins.move(ctx, key, gone, l.name(m))
-	if err != nil {
+	owner, moved, err := f.pins.move(ctx, key, gone, l.name(m))
+	switch {
+	case err != nil:
 		f.opts.Hooks.pinsError(ctx, err)
-		return m, nil
+		return m, false, nil
+	case moved:
+		f.numbers.repinned.Add(1)
 	}
 	if i, known := l.at[owner]; known {
-		return l.members[i], nil
+		return l.members[i], true, nil
 	}
-	return m, nil
+	return m, false, nil
 }
 
 // write does what has to be done for a write of key: op where the key is stored, and

@@ -137,8 +137,8 @@ func TestScanVisitsAll(t *testing.T) {
 				t.Errorf("%s: the end is %+v", name, end)
 			}
 		}
-		if s := f.Stats(); s.Scans != (fleet.Ends{OK: 6}) || s.Shards["s03"].Items != 6*300 || s.Shards["s03"].Errors != 0 ||
-			s.Shards["s03"].Took != time.Duration(caches[3].calls.Load())*time.Millisecond {
+		if s := f.Stats(); s.Scans != (fleet.Ends{OK: 6}) || s.Shards["s03"].OverAll.Items != 6*300 || s.Shards["s03"].OverAll.Errors != 0 ||
+			s.Shards["s03"].OverAll.Took != time.Duration(caches[3].calls.Load())*time.Millisecond {
 			t.Errorf("the stats are %+v", s)
 		}
 	})
@@ -187,7 +187,7 @@ func TestScanLeftEarly(t *testing.T) {
 				if now := caches[0].calls.Load(); now != calls {
 					t.Errorf("%d more pages after the loop was left", now-calls)
 				}
-				if s := f.Stats(); s.Scans != (fleet.Ends{Cancelled: 1}) || s.Shards["s03"].Errors != 0 {
+				if s := f.Stats(); s.Scans != (fleet.Ends{Cancelled: 1}) || s.Shards["s03"].OverAll.Errors != 0 {
 					t.Errorf("the stats are %+v", s)
 				}
 			})
@@ -246,7 +246,7 @@ func TestScanOfAHungShard(t *testing.T) {
 		if end := told.want(t, fleet.Failed); end.Failed != 1 || end.Items != 1000 || end.Err != err {
 			t.Errorf("the end is %+v", end)
 		}
-		if s := f.Stats().Shards["s01"]; s.Errors != 1 || s.Took != time.Second {
+		if s := f.Stats().Shards["s01"].OverAll; s.Errors != 1 || s.Took != time.Second {
 			t.Errorf("the stats are %+v", s)
 		}
 		close(release)

@@ -154,7 +154,7 @@ func TestScanEndsWithItsContext(t *testing.T) {
 					t.Errorf("the error is %v, want the cause", err)
 				}
 				told.want(t, fleet.Cancelled)
-				if s := f.Stats().Shards["s00"]; s.Errors != 0 {
+				if s := f.Stats().Shards["s00"].OverAll; s.Errors != 0 {
 					t.Errorf("the shard has %d errors", s.Errors)
 				}
 			})

@@ -47,7 +47,9 @@ func (s scanning[K, V]) ScanPage(ctx context.Context, cursor string, count int, 
 	m := l.members[i]
 	start := time.Now()
 	items, next, err = m.scanPage(ctx, inner, count, keysOnly)
-	m.vitals.endedOfAll(ctx, time.Since(start), err)
+	e := ShardCall{Op: OpScan, Shard: m.shard.ID, Items: len(items), Took: time.Since(start), Err: err}
+	m.numbers.overAllCalled(e, err != nil && ctx.Err() == nil)
+	m.vitals.endedOfAll(ctx, e.Took, err)
 	switch {
 	case err != nil:
 		return nil, "", err

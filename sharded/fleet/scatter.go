@@ -90,7 +90,7 @@ func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], placed *plac
 func (f *Fleet[K, V]) split(ctx context.Context, placed *placement[K, V], keys []K) (parts map[site[K, V]]*part[K], failed manykeys.Failures[K]) {
 	parts = map[site[K, V]]*part[K]{}
 	for i, key := range keys {
-		s, err := f.site(ctx, placed, key)
+		s, err := f.routeBy(ctx, placed, key)
 		if err != nil {
 			failed.Add(key, err)
 			continue

@@ -184,6 +184,7 @@ func (b bare[K, V]) missed(ctx context.Context, s site[K, V], key K, err error) 
 		}
 	case refused(err):
 		if m := b.fleet.gutterOf(ctx, key); m != nil {
+			b.fleet.numbers.routes.fallback.Add(1)
 			value, life, ok, err = m.getValue(ctx, key)
 			b.fleet.found(ok)
 		}
@@ -196,7 +197,7 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 		life = min(life, most)
 	}
 	return b.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
-		s, err := b.fleet.site(ctx, p, key)
+		s, err := b.fleet.routeBy(ctx, p, key)
 		if err != nil {
 			return err
 		}

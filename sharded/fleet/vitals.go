@@ -140,23 +140,14 @@ func (v *vitals) health() ShardHealth {
 // mostLocked is how many calls of a kind failed in a row.
 func (v *vitals) mostLocked() int { return slices.Max(v.failures[:]) }
 
-// begin returns when a call begins, zero if it is not timed.
-func (v *vitals) begin(flags uint32) (start time.Time) {
-	if flags&flagTimed != 0 {
-		start = time.Now()
-	}
-	return start
-}
-
-// ended takes note of a call of a shard that is not out. It reports whether the error
-// is a failure of the shard.
-func (v *vitals) ended(ctx context.Context, k kind, start time.Time, err error) (failed bool) {
-	took := time.Duration(-1)
-	if !start.IsZero() {
-		took = time.Since(start)
-	}
+// ended takes note of a call, of which took is below zero if it was not timed. It reports
+// whether the error is a failure of the shard. Of one that is out only the probes say how
+// it is.
+func (v *vitals) ended(ctx context.Context, k kind, took time.Duration, err error) (failed bool) {
 	fault := v.fault(ctx, took, err)
 	switch {
+	case v.out():
+		return fault != NoFault
 	case fault != NoFault:
 		v.failed(ctx, k, fault, err)
 		return true

@@ -1,0 +1,210 @@
+package fleet_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/adapters/memadapter"
+	"github.com/corralcache/corral/sharded/fleet"
+)
+
+// Each key of each call counts once by what it was placed, each call of a shard at that.
+func TestStats_Routes(t *testing.T) {
+	pins := memoryPins[string](t, 0)
+	f, caches := faultyFleet(t, 3, fleet.Options[string]{Pins: pins})
+	keys := keysOn(f, 3, 4)
+	pinned := keys[0][0]
+	_, _, err := pins.GetOrPin(t.Context(), pinned, "s02")
+	must(t, err)
+
+	for range 5 {
+		_, err := f.Get(t.Context(), pinned)
+		must(t, err)
+	}
+	must(t, f.Set(t.Context(), keys[0][1], fresh("value")))
+	must(t, f.Delete(t.Context(), keys[1][0]))
+	_, err = f.GetMany(t.Context(), append(append([]string{pinned}, keys[0][1:]...), keys[1]...))
+	must(t, err)
+	must(t, f.DeleteMany(t.Context(), keys[2]))
+	_ = f.Owner(pinned)
+	_, err = f.Explain(t.Context(), keys[0][1])
+	must(t, err)
+
+	s := f.Stats()
+	if want := (fleet.RouteStats{Computed: 2 + 3 + 4 + 4, Pinned: 6}); s.Routes != want || s.Pins.Pins != 1 {
+		t.Errorf("the routes are %+v, want %+v; the pins %+v", s.Routes, want, s.Pins)
+	}
+	for id, calls := range map[string]uint64{"s00": 2, "s01": 2, "s02": 7} {
+		if got := s.Shards[id]; got.Calls != calls || got.Errors+got.Refused != 0 || got.Latency != (corral.Histogram{}) || got.OverAll != (fleet.CallStats{}) {
+			t.Errorf("%s: %+v, want %d calls", id, got, calls)
+		}
+	}
+
+	caches[1].do(func(context.Context) error { return errBroken })
+	_, err = f.Get(t.Context(), keys[1][0])
+	wantIs(t, err, errBroken)
+	_, err = f.GetMany(t.Context(), keys[1])
+	wantIs(t, err, errBroken)
+	if got := f.Stats().Shards["s01"]; got.Calls != 4 || got.Errors != 2 {
+		t.Errorf("with two that failed: %+v", got)
+	}
+}
+
+// A key whose pin is of a shard that is gone is computed, until it is pinned anew.
+func TestStats_Repinned(t *testing.T) {
+	pins := memoryPins[string](t, 0)
+	_, _, err := pins.GetOrPin(t.Context(), "key", "gone")
+	must(t, err)
+	f, _ := faultyFleet(t, 3, fleet.Options[string]{Pins: pins})
+	for range 3 {
+		_, err := f.Get(t.Context(), "key")
+		must(t, err)
+	}
+	s := f.Stats()
+	if s.Repinned != 1 || s.Routes != (fleet.RouteStats{Pinned: 3}) || s.Pins.Moved != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What a far shard takes, what it fails, and what it is not asked once it is out.
+func TestStats_OfAShardThatIsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHospital(t, 4, withGutter(10*time.Second))
+		slow := func(context.Context, string) error { time.Sleep(3 * time.Millisecond); return nil }
+		h.patients[1].do(slow)
+		key := h.keys[1][0]
+		must(t, h.get(1, 5))
+		must(t, h.Set(t.Context(), key, fresh("value")))
+		got := h.Stats().Shards["s01"]
+		if got.Calls != 6 || got.Errors != 0 || got.Latency.Sum != 18*time.Millisecond || got.Latency.Counts[12] != 6 || got.Latency.Bound(12) < 3*time.Millisecond {
+			t.Errorf("%+v", got)
+		}
+
+		h.patients[1].fails(errDown)
+		_ = h.get(1, 3)
+		if err := h.Delete(t.Context(), key); err == nil {
+			t.Error("a Delete at a shard that fails is none")
+		}
+		must(t, h.get(1, 7)) // nothing is in its gutter
+		_, err := h.GetMany(t.Context(), h.keys[1][:5])
+		must(t, err)
+		synctest.Wait()
+		s := h.Stats()
+		if got := s.Shards["s01"]; got.Calls != 6+3+1 || got.Errors != 3+1 || got.Refused != 7+1 {
+			t.Errorf("of the shard that is out: %+v", got)
+		}
+		if s.Routes.Fallback != 7+5 || s.Changes < 2 || s.Changes != uint64(len(h.changes)) {
+			t.Errorf("%+v, %d changes of health, told of %q", s.Routes, s.Changes, h.changes)
+		}
+	})
+}
+
+// movedKinds are what keys move between.
+var movedKinds = map[string]func() corral.Cache[string, string]{
+	"memory": func() corral.Cache[string, string] { return memadapter.New[string, string]() },
+	"values": func() corral.Cache[string, string] { return memadapter.Plain[string, string]() },
+	"leases": func() corral.Cache[string, string] {
+		return memadapter.NewShared[string, string](time.Second).Process()
+	},
+}
+
+// Keys that move are counted where they were asked for, found and stored.
+func TestStats_Moved(t *testing.T) {
+	for kind, shard := range movedKinds {
+		for _, migrate := range []bool{false, true} {
+			name := kind
+			if migrate {
+				name += "/migrated"
+			}
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f, err := fleet.New(t.Context(), oneShard(1, "a"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+						return shard(), nil
+					}, fleet.Options[string]{MaxLife: time.Minute})
+					must(t, err)
+					l, err := corral.New(f, corral.Options{TTL: time.Minute})
+					must(t, err)
+					read := func(key string) {
+						_, err := l.GetOrLoad(t.Context(), key, func(context.Context, string) (string, error) { return key, nil })
+						must(t, err)
+						synctest.Wait()
+					}
+					for _, key := range []string{"one", "two", "three"} {
+						read(key)
+					}
+					change, err := f.Apply(t.Context(), oneShard(2, "b"))
+					must(t, err)
+					if migrate {
+						_, err := fleet.Migrate(t.Context(), f, fleet.MigrateOptions{})
+						must(t, err)
+					}
+					for _, key := range []string{"one", "two", "three", "one", "two", "three"} {
+						read(key)
+					}
+					s := f.Stats()
+					asked := uint64(3)
+					if migrate {
+						asked = 0
+					}
+					if s.Moved != (fleet.MovedStats{Found: 3, Copied: 3}) || s.Routes.OldOwner != asked || l.Stats().Loads != 3 {
+						t.Errorf("%+v; %+v; %d loads", s.Moved, s.Routes, l.Stats().Loads)
+					}
+					must(t, l.Close(t.Context()))
+					must(t, f.Close(t.Context()))
+					<-change.Done()
+				})
+			})
+		}
+	}
+}
+
+// A copy that a write overtakes is found, and refused: between stores in memory the write
+// detaches it, else it takes its lease.
+func TestStats_ACopyThatIsRefused(t *testing.T) {
+	want := fleet.MovedStats{Found: 1, Refused: 1}
+	synctest.Test(t, func(t *testing.T) {
+		old := gate{memadapter.New[string, string](), new(sync.Map)}
+		f, err := fleet.New(t.Context(), oneShard(1, "a"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+			if s.ID == "a" {
+				return old, nil
+			}
+			return memadapter.New[string, string](), nil
+		}, fleet.Options[string]{MaxLife: time.Minute})
+		must(t, err)
+		defer f.Close(context.Background())
+		must(t, f.Set(t.Context(), "k", kept("old", time.Minute)))
+		_, err = f.Apply(t.Context(), oneShard(2, "b"))
+		must(t, err)
+		copying := make(chan struct{})
+		old.shut.Store("Get", copying) // it has been read, and is not stored
+		go func() {
+			synctest.Wait()
+			must(t, f.Delete(t.Context(), "k"))
+			close(copying)
+		}()
+		_, err = f.Get(t.Context(), "k")
+		if must(t, err); f.Stats().Moved != want {
+			t.Errorf("memory: %+v", f.Stats().Moved)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		f := s.process(oneShard(1, "a"), fleet.Options[string]{})
+		must(t, f.Set(t.Context(), "k", kept("old", time.Minute)))
+		_, err := f.Apply(t.Context(), oneShard(2, "b"))
+		must(t, err)
+		s.during(func(call, id string) {
+			if call == "fill" && id == "b" {
+				must(t, f.Delete(t.Context(), "k"))
+			}
+		})
+		_, err = f.Acquire(t.Context(), "k", corral.LeaseRequest[string]{Token: "t"})
+		if must(t, err); f.Stats().Moved != want {
+			t.Errorf("leases: %+v", f.Stats().Moved)
+		}
+	})
+}
