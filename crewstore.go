@@ -118,8 +118,9 @@ func (c *crew[K, V]) writeMany(op Op, keys []K, tokens []string, entries []*Entr
 	}
 }
 
-// written goes on after the writes: it wakes all waiters, then waits until the
-// cache shows the entries.
+// written goes on after the writes: it wakes all waiters. The flights of what was
+// stored then settle like any others, apart: what goes wrong there, or takes long,
+// concerns neither the other keys nor the places of MaxRefreshes.
 func (c *crew[K, V]) written(fills []filling[K, V], errs []error) {
 	l := c.l
 	if l.leaser != nil {
@@ -135,12 +136,11 @@ func (c *crew[K, V]) written(fills []filling[K, V], errs []error) {
 		}
 	}
 	for i, w := range fills {
-		if stored[i] {
-			if shown := l.settle(w.f.Values(0), w.f.Key()); shown.Err != nil {
-				l.judgeFlight(w.f, shown, usual) // the callers have their value
-			}
+		if stored[i] && l.settler != nil {
+			l.settleLater(w.f)
+		} else {
+			w.ends()
 		}
-		w.ends()
 		l.ended(w.f, w.r)
 	}
 }

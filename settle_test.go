@@ -169,3 +169,49 @@ func TestSettledFlightsCountRefusals(t *testing.T) {
 		}
 	})
 }
+
+// The keys of a bulk refresh settle like others: one whose Settle goes wrong takes no
+// other with it, and a slow one keeps no place of MaxRefreshes.
+func TestContract_Bulk_C2_KeysSettleApart(t *testing.T) {
+	ways := map[string]func(context.Context, string) error{
+		"a Settle that exits": func(_ context.Context, key string) error {
+			if key == "a" {
+				runtime.Goexit()
+			}
+			return nil
+		},
+		"Settles that take long": func(context.Context, string) error {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		},
+	}
+	for name, settle := range ways {
+		bubble(t, "C2/"+name, func(t *testing.T) {
+			c := &slowToShow{Cache: memadapter.New[string, int](), settle: settle}
+			l := newLoader[string, int](t, c, corral.Options{TTL: time.Minute, StaleFor: time.Hour, MaxRefreshes: 1})
+			s := &bulkSource{}
+			for range 3 {
+				if got, err := l.GetOrLoadMany(t.Context(), letters(20), s.load); err != nil || len(got) != 20 {
+					t.Errorf("GetOrLoadMany = %d values, %v", len(got), err)
+				}
+				time.Sleep(10 * time.Millisecond) // the refresh is over, some of the keys may have to settle
+				if v := get(t, l, "alone", (&source{}).load); v != 1 {
+					t.Errorf("alone is %d", v)
+				}
+				time.Sleep(2 * time.Minute)
+			}
+			s.wantCalls(t, letters(20), letters(20), letters(20))
+			if n := l.Stats().Dropped; n != 0 {
+				t.Errorf("%d refreshes were dropped: places are kept", n)
+			}
+		})
+	}
+}
+
+// slowToShow is a cache that can be read while it buffers.
+type slowToShow struct {
+	corral.Cache[string, int]
+	settle func(ctx context.Context, key string) error
+}
+
+func (c *slowToShow) Settle(ctx context.Context, key string) error { return c.settle(ctx, key) }
