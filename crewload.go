@@ -2,7 +2,6 @@ package corral
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -260,7 +259,7 @@ func (b *bulk[K, V]) returned(values map[K]V, err error) {
 // a value. It and unasked are all that reads the map, which the load may still
 // hold.
 func (b *bulk[K, V]) sort(values map[K]V, err error, took time.Duration) (known int) {
-	some, rest := blamed(err, func(key K) bool { return b.control(key) != nil })
+	some, rest := b.apart(err)
 	for i := range b.flights {
 		on := &b.flights[i]
 		on.got.took = took
@@ -270,7 +269,7 @@ func (b *bulk[K, V]) sort(values map[K]V, err error, took time.Duration) (known 
 		}
 		switch named := some[on.f.Key()]; {
 		case named != nil:
-			on.got.err = named
+			on.got.err = sound(named)
 		case ok:
 			on.got.value = v
 		default:
@@ -278,30 +277,6 @@ func (b *bulk[K, V]) sort(values map[K]V, err error, took time.Duration) (known 
 		}
 	}
 	return known
-}
-
-// blamed tells the error of a bulk load apart: the errors that it has for keys,
-// and that of every other key without a value. They are absent if nothing failed,
-// or only what a KeyErrors about the load's own keys names: one about others', of
-// a call inside the load, says nothing of these.
-func blamed[K comparable](err error, own func(K) bool) (some map[K]error, rest error) {
-	var keys *KeyErrors[K]
-	switch {
-	case err == nil:
-		return nil, ErrNotFound
-	case !errors.As(err, &keys):
-		return nil, err
-	case keys == nil: // of a variable that was never set
-		return nil, ErrNotFound
-	case err != error(keys): // wrapped, or joined with another
-		return keys.Errors, err
-	}
-	for key := range keys.Errors {
-		if own(key) {
-			return keys.Errors, ErrNotFound
-		}
-	}
-	return keys.Errors, err
 }
 
 // land lands the flights, each with its own part of what the load came to.

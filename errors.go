@@ -90,8 +90,12 @@ func (e *KeyErrors[K]) Error() string {
 	return fmt.Sprintf("corral: %d keys failed: %s", len(errs), strings.Join(lines, "; "))
 }
 
-// Unwrap returns the errors, so that errors.Is and errors.As reach through.
+// Unwrap returns the errors, so that errors.Is and errors.As reach through. A nil
+// KeyErrors has none: it may be joined with other errors.
 func (e *KeyErrors[K]) Unwrap() []error {
+	if e == nil {
+		return nil
+	}
 	errs := make([]error, 0, len(e.Errors))
 	for _, err := range e.Errors {
 		if err != nil {
