@@ -79,9 +79,8 @@ func sound(err error) (known error) {
 			known = crash(value)
 		}
 	}()
-	var crashed *PanicError
-	if errors.Is(err, ErrNotFound) || errors.As(err, &crashed) {
-		return err
+	if !errors.Is(err, ErrNotFound) {
+		_ = errors.As(err, new(*PanicError))
 	}
 	return err
 }

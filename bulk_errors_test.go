@@ -72,6 +72,19 @@ func TestContract_B2_F7_AnErrorBesideNilKeyErrors(t *testing.T) {
 	}
 }
 
+func TestContract_C5_Bulk_APanicWithKeyErrors(t *testing.T) {
+	opts := corral.Options{TTL: time.Minute, AbsentTTL: time.Minute}
+	overBulk(t, "C5/it is one of every key", opts, func(t *testing.T, l *corral.Loader[string, int]) {
+		_, err := l.GetOrLoadMany(t.Context(), letters(2), func(context.Context, []string) (map[string]int, error) {
+			panic(about("a", corral.ErrNotFound))
+		})
+		failed := wantFailed(t, err, "a", "b")
+		if !crashed(failed["a"]) || failed["a"] != failed["b"] {
+			t.Errorf("failed: %v, want one PanicError", failed)
+		}
+	})
+}
+
 // An error that panics when it is looked into is no other key's failure.
 func TestContract_B2_C5_AnErrorThatPanicsIsItsKeysAlone(t *testing.T) {
 	var bad *badError

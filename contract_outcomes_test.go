@@ -95,6 +95,42 @@ func TestContract_F8_ErrorsAreReturnedAsTheyAreAndNotStored(t *testing.T) {
 	})
 }
 
+// A load that panics has failed, whatever error it panics with.
+func TestContract_C5_F7_APanicIsNoAnswer(t *testing.T) {
+	opts := corral.Options{TTL: time.Second, StaleIfError: time.Hour, AbsentTTL: time.Minute}
+	for name, cause := range map[string]error{
+		"not found": fmt.Errorf("row: %w", corral.ErrNotFound), "not modified": corral.ErrNotModified,
+	} {
+		overBulk(t, "C5/"+name, opts, func(t *testing.T, l *corral.Loader[string, int]) {
+			one := func(context.Context, string) (int, error) { panic(cause) }
+			many := func(context.Context, []string) (map[string]int, error) { panic(cause) }
+			_, err := l.GetOrLoad(t.Context(), "a", one)
+			if !crashed(err) {
+				t.Errorf("GetOrLoad: %v, want a PanicError", err)
+			}
+			synctest.Wait() // a lease is given up after the answer
+			_, err = l.GetOrLoadMany(t.Context(), letters(2), many)
+			for key, err := range wantFailed(t, err, "a", "b") {
+				if !crashed(err) {
+					t.Errorf("%s failed with %v, want a PanicError", key, err)
+				}
+			}
+			if stats := l.Stats(); stats.Absent != 0 || stats.Panics != 2 || stats.LoadErrors != 2 {
+				t.Errorf("%d absent, %d panics, %d failed loads, want 0, 2, 2", stats.Absent, stats.Panics, stats.LoadErrors)
+			}
+			if v := get(t, l, "a", (&source{}).load); v != 1 {
+				t.Errorf("a is %d, want what the next load returns", v)
+			}
+			time.Sleep(time.Minute)
+			v, err := l.GetOrLoad(t.Context(), "a", one)
+			want(t, "GetOrLoad of what is stale", v, err, 1, nil)
+			if n := l.Stats().Panics; n != 3 {
+				t.Errorf("%d panics, want 3", n)
+			}
+		})
+	}
+}
+
 func TestContract_F9_TheLoadDecides(t *testing.T) {
 	opts := corral.Options{TTL: time.Minute, StaleFor: time.Hour, AbsentTTL: time.Second}
 	control := func(t *testing.T, ctx context.Context) *corral.Control[int] {

@@ -2,7 +2,6 @@ package corral
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
@@ -91,7 +90,7 @@ func (q *query[K, V]) answer(key K, r Result[V], err error) {
 		return
 	}
 	delete(q.got, key)
-	if !errors.Is(err, ErrNotFound) {
+	if !says(err, ErrNotFound) {
 		q.failed.add(key, err)
 	}
 }

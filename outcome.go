@@ -19,10 +19,21 @@ type loaded[V any] struct {
 // failure returns the error of a load that failed: that the source has no value is
 // none.
 func (g *loaded[V]) failure() error {
-	if errors.Is(g.err, ErrNotFound) {
+	if says(g.err, ErrNotFound) {
 		return nil
 	}
 	return g.err
+}
+
+// says reports whether a load returned an error to say what that stands for. One
+// that was in a panic, of code that panics with whatever goes wrong, says nothing
+// of the source.
+func says(err, what error) bool {
+	if !errors.Is(err, what) {
+		return false
+	}
+	var crashed *PanicError // here, as it is allocated
+	return !errors.As(err, &crashed)
 }
 
 // ending is how a flight ends whose load is over.
@@ -43,7 +54,7 @@ func (e ending) told() error {
 // ending tells the five ends of a load apart and makes the entry.
 func (l *Loader[K, V]) ending(key K, r *ride[K, V], control *Control[V], got loaded[V]) ending {
 	err := got.err
-	if errors.Is(err, ErrNotModified) {
+	if says(err, ErrNotModified) {
 		if previous, ok := control.Previous(); ok {
 			got.value, err = previous, nil
 		}
@@ -57,7 +68,7 @@ func (l *Loader[K, V]) ending(key K, r *ride[K, V], control *Control[V], got loa
 		}
 		r.entry = l.entryAt(got.at, got.value, got.took, ttl)
 		return ending{keep: store}
-	case errors.Is(err, ErrNotFound):
+	case says(err, ErrNotFound):
 		l.counts.absent.Add(1)
 		l.retries.forget(key)
 		ttl, store := control.decided(l.opts.AbsentTTL)
