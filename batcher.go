@@ -3,6 +3,7 @@ package corral
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +37,9 @@ const (
 
 // NewBatcher makes a bulk load a [LoadFunc]: keys that are loaded at about the
 // same time are handed to one call of load. It needs nothing of the Loader, which
-// is given the LoadFunc like any other.
+// is given the LoadFunc like any other: each key has one of its MaxLoads and
+// MaxRefreshes, also while its batch waits for further keys, so that a batch gets no
+// more keys than these allow.
 //
 // A call of the LoadFunc whose context ends before load begins takes its key out of
 // the batch. Later, a call made outside of loads still leaves at once; one made
@@ -107,11 +110,16 @@ type batch[K comparable, V any] struct {
 
 // seat is a key's place in a batch.
 type seat struct {
-	at      int             // in batch.keys
-	first   context.Context // of the caller that came first
-	control decider         // that the load finds for the key; nil if there is none
-	callers int             // guarded by batcher.mu
+	at      int       // in batch.keys
+	control decider   // that the load finds for the key; nil if there is none
+	callers []*caller // that wait, while the batch is open; not changed after; the first to come in front
 }
+
+// caller is who waits for a key of a batch.
+type caller struct{ ctx context.Context }
+
+// first returns the context of the caller that came first of those that wait.
+func (s *seat) first() context.Context { return s.callers[0].ctx }
 
 // decider is a [Control] of any values: a Loader may hold others than the batch
 // loads. Nobody else has the method, so two of them can be compared.
@@ -127,7 +135,7 @@ func (b *batch[K, V]) Value(key any) any {
 	}
 	if k, ok := key.(controlOf[K]); ok {
 		if s := b.seats[k.key]; s != nil {
-			return s.first.Value(key)
+			return s.first().Value(key)
 		}
 	}
 	return b.Context.Value(key)
@@ -143,12 +151,13 @@ func (b *batcher[K, V]) call(ctx context.Context, key K) (v V, err error) {
 	case ctx.Err() != nil:
 		return v, context.Cause(ctx)
 	}
-	mine := b.join(ctx, key)
+	me := &caller{ctx}
+	mine := b.join(me, key)
 	select {
 	case <-mine.done:
 	case <-ctx.Done():
 		cause := context.Cause(ctx)
-		if begun := b.leave(mine, key, cause); !begun || !flight.Nested(ctx) {
+		if begun := b.leave(mine, me, key, cause); !begun || !flight.Nested(ctx) {
 			return v, cause
 		}
 		<-mine.done
@@ -156,8 +165,8 @@ func (b *batcher[K, V]) call(ctx context.Context, key K) (v V, err error) {
 	return mine.result(key)
 }
 
-func (b *batcher[K, V]) join(ctx context.Context, key K) *batch[K, V] {
-	control, _ := ctx.Value(controlOf[K]{key}).(decider)
+func (b *batcher[K, V]) join(me *caller, key K) *batch[K, V] {
+	control, _ := me.ctx.Value(controlOf[K]{key}).(decider)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	mine := b.open
@@ -168,7 +177,7 @@ func (b *batcher[K, V]) join(ctx context.Context, key K) *batch[K, V] {
 	if mine == nil {
 		mine = b.openLocked()
 	}
-	mine.sitLocked(ctx, key, control)
+	mine.sitLocked(me, key, control)
 	if len(mine.keys) >= b.maxKeys {
 		b.closeLocked(mine)
 	}
@@ -192,21 +201,22 @@ func (b *batch[K, V]) takesLocked(key K, control decider) bool {
 	return s == nil || s.control == control
 }
 
-func (b *batch[K, V]) sitLocked(ctx context.Context, key K, control decider) {
+func (b *batch[K, V]) sitLocked(me *caller, key K, control decider) {
 	s := b.seats[key]
 	if s == nil {
-		s = &seat{at: len(b.keys), first: ctx, control: control}
+		s = &seat{at: len(b.keys), control: control}
 		b.seats[key] = s
 		b.keys = append(b.keys, key)
 	}
-	s.callers++
+	s.callers = append(s.callers, me)
 	b.waiting++
 }
 
 // riseLocked takes a caller off an open batch, and the key with its last one.
-func (b *batch[K, V]) riseLocked(key K) {
+func (b *batch[K, V]) riseLocked(me *caller, key K) {
 	s := b.seats[key]
-	if s.callers--; s.callers > 0 {
+	at := slices.Index(s.callers, me)
+	if s.callers = slices.Delete(s.callers, at, at+1); len(s.callers) > 0 {
 		return
 	}
 	last := len(b.keys) - 1
@@ -223,19 +233,19 @@ func (b *batcher[K, V]) closeLocked(mine *batch[K, V]) {
 	}
 	b.open = nil
 	mine.timer.Stop()
-	first := mine.seats[mine.keys[0]].first // it still waits, unlike who opened the batch
+	first := mine.seats[mine.keys[0]].first() // it still waits, unlike who opened the batch
 	mine.Context, mine.cancel = context.WithCancelCause(context.WithoutCancel(first))
 	go mine.run(b.load)
 }
 
 // leave takes a caller off the batch, and reports whether the load has begun. A
 // batch without callers ends, and one that is still open starts no load.
-func (b *batcher[K, V]) leave(mine *batch[K, V], key K, cause error) (begun bool) {
+func (b *batcher[K, V]) leave(mine *batch[K, V], me *caller, key K, cause error) (begun bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	begun = b.open != mine
 	if !begun {
-		mine.riseLocked(key)
+		mine.riseLocked(me, key)
 	}
 	if mine.waiting--; mine.waiting > 0 {
 		return begun

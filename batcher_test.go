@@ -564,21 +564,40 @@ func TestBatcher_KeysLeaveTheWindowInAnyOrder(t *testing.T) {
 // place among MaxLoads, may be gone.
 func TestBatcher_ValuesAreOfACallerThatWaits(t *testing.T) {
 	type name struct{}
-	bubble(t, "the first one left", func(t *testing.T) {
-		load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
-			if got := ctx.Value(name{}); got != "b" {
-				t.Errorf("the values are those of %v, want b", got)
+	for _, key := range []string{"a", "b"} { // of the one that leaves
+		bubble(t, "the first one left, of "+key, func(t *testing.T) {
+			load := corral.NewBatcher(func(ctx context.Context, keys []string) (map[string]int, error) {
+				if got := ctx.Value(name{}); got != "b" {
+					t.Errorf("the values are those of %v, want b", got)
+				}
+				return map[string]int{"b": 1}, nil
+			}, corral.BatchOptions{Window: time.Second})
+			go func() {
+				ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), name{}, "a"), time.Millisecond)
+				defer cancel()
+				load(ctx, key)
+			}()
+			synctest.Wait()
+			v, err := load(context.WithValue(t.Context(), name{}, "b"), "b")
+			want(t, "load", v, err, 1, nil)
+		})
+	}
+}
+
+// Keys wait for their batch where loads run: MaxLoads is how many wait at once.
+func TestBatcher_KeysCountInMaxLoads(t *testing.T) {
+	bubble(t, "MaxLoads", func(t *testing.T) {
+		l := memLoader(t, corral.Options{TTL: time.Minute, MaxLoads: 2})
+		s := &bulkSource{took: time.Second}
+		load := corral.NewBatcher(s.load, corral.BatchOptions{})
+		start := time.Now()
+		crowd(5, func(i int) { get(t, l, letters(5)[i], load) })
+		wantTook(t, "five keys", start, 3*(time.Millisecond+time.Second))
+		for _, keys := range s.asked() {
+			if len(keys) > 2 {
+				t.Errorf("a batch got %v", keys)
 			}
-			return map[string]int{"b": 1}, nil
-		}, corral.BatchOptions{Window: time.Second})
-		go func() {
-			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), name{}, "a"), time.Millisecond)
-			defer cancel()
-			load(ctx, "a")
-		}()
-		synctest.Wait()
-		v, err := load(context.WithValue(t.Context(), name{}, "b"), "b")
-		want(t, "load", v, err, 1, nil)
+		}
 	})
 }
 
