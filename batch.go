@@ -10,7 +10,10 @@ import "context"
 // miss; of a [PlainCache] they are as its Get returns them. SetMany stores
 // entries[i] under keys[i]. A [*KeyErrors] says which keys failed and with what;
 // the others went well, and what is returned for a key with an error means nothing.
-// Any other error is that of every key. No keys are no error.
+// Any other error, also one that wraps a KeyErrors, is that of every key that this
+// does not name. No keys are no error. The slices given are the caller's, and not
+// changed. A Loader gives at most 10,000 keys at once, and the whole call one
+// [Options].CacheTimeout.
 type BatchCache[K comparable, V any] interface {
 	Cache[K, V]
 	GetMany(ctx context.Context, keys []K) (entries []*Entry[V], err error)

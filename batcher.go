@@ -14,10 +14,12 @@ import (
 // that it leaves out of the map are absent. If it fails for some keys only, it
 // returns the others' values beside a [*KeyErrors] that names these: a key named
 // there with an error has failed, whatever the map has for it. Any other error,
-// also one that wraps a KeyErrors, is that of every key that is not in the map nor
-// named. [ErrNotModified] keeps a key's previous value. It must not write to the
-// map once it has returned. Its context has the values of the caller that came
-// first and an end of its own; see [Options].LoadTimeout.
+// also one that wraps a KeyErrors or joins several, is that of every key that is not
+// in the map nor named. [ErrNotModified] keeps a key's previous value. The keys are
+// different ones, and the slice is the load's to keep and change. It must not write
+// to the map once it has returned. Its context has the values of the caller that came
+// first and an end of its own, see [Options].LoadTimeout; with it, [FromContextKey]
+// finds the [Control] of each key.
 type BulkLoadFunc[K comparable, V any] func(ctx context.Context, keys []K) (map[K]V, error)
 
 // BatchOptions says how [NewBatcher] collects keys. The zero value works.

@@ -18,8 +18,11 @@ import (
 // The map holds what there is, and the [*KeyErrors] the error of every other key
 // but those that are absent. If ctx ends first, what is there by then is returned,
 // and [context.Cause](ctx) as the error of the rest. Order and duplicates of keys
-// mean nothing. Without keys the map is empty. The hooks are told of the answers when
-// all of them are there.
+// mean nothing. Without keys the map is empty. A key that no map finds again, such
+// as NaN, fails with [ErrInvalidKey]; for one that no map can hold either, the error
+// is that, beside the KeyErrors of the others if there are any. Only a call that is
+// refused, with a nil context or load or after [Loader.Close], returns no map. The
+// hooks are told of the answers when all of them are there.
 //
 // With [Options].MaxBatch several loads are made, some of them at once, and the
 // failure of one is that of its keys only. A load may return values that it was

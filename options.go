@@ -69,7 +69,8 @@ type Options struct {
 	MaxRefreshes int
 
 	// MaxBatch is how many keys a bulk load gets at the most; a call of
-	// [Loader.GetOrLoadMany] that misses more makes several. Zero is no limit.
+	// [Loader.GetOrLoadMany] that misses more makes several, 16 of them at once and
+	// those that another load waits for. Zero is no limit.
 	MaxBatch int
 
 	// Shards is the number of locks that the flights are spread over, rounded up
