@@ -17,7 +17,11 @@ import (
 	"github.com/corralcache/corral/redisadapter"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// dialling is a goroutine of go-redis that finds up to a second late that its pool
+// was closed: after a test of a node that is gone, if no other one follows.
+const dialling = "github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(dialling)) }
 
 type User struct{ Name string }
 
