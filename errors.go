@@ -72,8 +72,8 @@ func (e *OptionError) Error() string {
 
 // KeyErrors says which keys of a call with several keys failed, and with what.
 // [Loader.GetOrLoadMany] and [Loader.Delete] return it, a [BulkLoadFunc] and a
-// [BatchCache] may. Keys that are not in it, or with a nil error, have not failed;
-// so have absent ones not.
+// [BatchCache] may. Keys that are not in it, or with a nil error, have not failed, and
+// neither have absent ones.
 type KeyErrors[K comparable] struct {
 	Errors map[K]error
 }
