@@ -70,6 +70,66 @@ func TestStats_Repinned(t *testing.T) {
 	}
 }
 
+// While the topology changes a pin of a shard that is gone stays, and places nothing.
+func TestStats_RoutesWhileTheTopologyChanges(t *testing.T) {
+	pins := memoryPins[string](t, 0)
+	for key, shard := range map[string]string{"lost": "gone", "kept": "s01"} {
+		_, _, err := pins.GetOrPin(t.Context(), key, shard)
+		must(t, err)
+	}
+	f, _ := faultyFleet(t, 3, fleet.Options[string]{Pins: pins, MaxLife: time.Minute})
+	next := equal(2)
+	next.Epoch = 2
+	_, err := f.Apply(t.Context(), next)
+	must(t, err)
+	for _, key := range []string{"lost", "kept"} {
+		_, err := f.Get(t.Context(), key)
+		must(t, err)
+	}
+	if s := f.Stats(); s.Routes.Computed != 1 || s.Routes.Pinned != 1 || s.Repinned != 0 {
+		t.Errorf("%+v, %d pins moved", s.Routes, s.Repinned)
+	}
+}
+
+// What a Loader reads and stores in the gutter is counted, and every call there is one.
+func TestStats_Fallback(t *testing.T) {
+	for _, kind := range gutterKinds[:2] {
+		t.Run(kind.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newProcess(t, equal(4), withGutter(10*time.Second), func(string) corral.Cache[string, string] { return kind.make() })
+				owner, gutter := p.where(t, "key")
+				p.drain(t, owner)
+				for range 3 {
+					p.read(t, "key")
+				}
+				s := p.Fleet.Stats()
+				// two looks and what was loaded, then a hit each
+				if s.Routes.Fallback != 5 || s.Shards[gutter].Calls != 5 || s.Shards[owner].Calls != 0 || s.Gutter.Hits != 2 || p.loads != 1 {
+					t.Errorf("%d loads, %+v, %+v, at the gutter %+v", p.loads, s.Routes, s.Gutter, s.Shards[gutter])
+				}
+			})
+		})
+	}
+}
+
+// A page of ScanPage counts as one of Scan does.
+func TestStats_OfScanPage(t *testing.T) {
+	f, caches, _, _ := filled(t, 2, 3)
+	page := func() (err error) {
+		_, _, err = f.ScanPage(t.Context(), "", 10, true)
+		return err
+	}
+	must(t, page())
+	if got := f.Stats().Shards["s00"]; got.Calls != 0 || got.OverAll.Calls != 1 || got.OverAll.Items != 3 || got.OverAll.Errors != 0 {
+		t.Errorf("%+v", got)
+	}
+	caches[0].do(func(context.Context) error { return errBroken })
+	wantIs(t, page(), errBroken)
+	if got := f.Stats().Shards["s00"].OverAll; got.Calls != 2 || got.Errors != 1 {
+		t.Errorf("with one that failed: %+v", got)
+	}
+}
+
 // What a far shard takes, what it fails, and what it is not asked once it is out.
 func TestStats_OfAShardThatIsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
