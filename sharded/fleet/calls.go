@@ -80,6 +80,9 @@ func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(m *member[K
 		if err != nil {
 			return err
 		}
+		if err := c.fleet.afterLate(ctx, c.tier, s, []K{key}); err != nil {
+			return err
+		}
 		err = c.fleet.writeOne(ctx, p, s, key, op, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
 		if len(before) > 0 {
 			err = errors.Join(err, c.clearEarlier(ctx, before, p, []K{key}))
@@ -102,7 +105,7 @@ func (c calls[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V],
 	return scatter(ctx, c.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]*corral.Entry[V], error) {
 		entries, err := s.at.getMany(ctx, c.tier, p.keys)
 		if refused(err) {
-			return atGutter(ctx, c.fleet, p.keys, entries, err, c.readMany)
+			return atGutter(ctx, c.fleet, p.keys, entries, err, nil, c.readMany)
 		}
 		if s.phase != PhaseSwitch || c.tier != whole || s.at.leaser != nil || !manykeys.Partial[K](err) || len(entries) != len(p.keys) {
 			return entries, err
@@ -142,6 +145,9 @@ func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx 
 	return c.fleet.writing(ctx, func(pl *placement[K, V], before []*placement[K, V]) error {
 		err := c.writeAll(ctx, pl, keys, func() error {
 			return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) (err error) {
+				if err := c.fleet.afterLate(ctx, c.tier, s, p.keys); err != nil {
+					return err
+				}
 				if s.mayStop(ctx) {
 					defer func() { s.stopped(ctx, p.keys, err) }()
 				}

@@ -34,6 +34,7 @@ type Fleet[K comparable, V any] struct {
 	published atomic.Pointer[Published]       // what placed was made of
 	change    atomic.Pointer[Change]          // under way, nil if none is; replaced by who has the turn
 	copies    copies[K, V]
+	lates     lates[K]
 	epoch     *epochLease // nil without Epochs
 	wake      wake        // goes on with a change
 	ward      *ward       // knows which shards are out

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
-	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/manykeys"
 )
 
@@ -92,7 +91,7 @@ func (r *replicas[K, V]) write(ctx context.Context, keys []K, op func(ctx contex
 			}
 			p.keys, p.at = append(p.keys, keys[j]), append(p.at, i)
 		}
-		return share(ctx, rounds-round, func(ctx context.Context) error {
+		return r.share(ctx, m.member, keys, rounds-round, func(ctx context.Context) error {
 			var failed []error
 			if len(gone.keys) > 0 {
 				failed = append(failed, manykeys.Join(gone.keys, m.deleteSome(ctx, gone.keys)))
@@ -108,14 +107,17 @@ func (r *replicas[K, V]) write(ctx context.Context, keys []K, op func(ctx contex
 
 // share makes a call that others follow, and leaves them as much time as it may take: a
 // replica that hangs does not keep the write from the rest.
-func share(ctx context.Context, calls int, call func(ctx context.Context) error) error {
+func (r *replicas[K, V]) share(ctx context.Context, m *member[K, V], keys []K, calls int, call func(ctx context.Context) error) error {
 	end, ok := ctx.Deadline()
 	if !ok || calls < 2 {
 		return call(ctx)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Until(end)/time.Duration(calls), errLate)
 	defer cancel()
-	_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	_, left, err := leave(ctx, &r.fleet.lates, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	if left {
+		site[K, V]{at: m}.givenUp(ctx, keys, err)
+	}
 	return err
 }
 

@@ -38,10 +38,12 @@ func scatter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys [
 	if err != nil {
 		return make([]R, len(keys)), manykeys.Each(keys, func(int) error { return err })
 	}
-	return scatterBy(ctx, f, placed, keys, call)
+	return scatterBy(ctx, f, placed, keys, nil, call)
 }
 
-func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K,
+// scatterBy is scatter by a placement. Of a call that writes, lates is told what was left
+// behind; it is nil for others.
+func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K, late *lates[K],
 	call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
 	parts, failed := f.split(ctx, placed, keys)
 	if len(parts) == 1 && failed == nil {
@@ -49,12 +51,13 @@ func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], plac
 			return call(ctx, s, part[K]{keys: keys})
 		}
 	}
-	return callParts(ctx, f, keys, parts, failed, call)
+	return callParts(ctx, f, keys, parts, failed, late, call)
 }
 
-// callParts calls each site with its part of keys. failed are errors of others.
+// callParts calls each site with its part of keys. failed are errors of others, late is as
+// in scatterBy.
 func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, parts map[site[K, V]]*part[K], failed manykeys.Failures[K],
-	call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
+	late *lates[K], call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
 	ctx, cancel := f.budget(ctx)
 	defer cancel()
 	answers := make(map[site[K, V]]*answer[R], len(parts))
@@ -66,7 +69,15 @@ func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys
 		room <- struct{}{}
 		all.Go(func() {
 			defer func() { <-room }()
-			a.results, a.err = bounded.Do(ctx, func(ctx context.Context) ([]R, error) { return call(ctx, s, *p) })
+			call := func(ctx context.Context) ([]R, error) { return call(ctx, s, *p) }
+			if late == nil {
+				a.results, a.err = bounded.Do(ctx, call)
+				return
+			}
+			left := false
+			if a.results, left, a.err = leave(ctx, late, p.keys, call); left {
+				s.givenUp(ctx, p.keys, a.err)
+			}
 		})
 	}
 	all.Wait()
@@ -77,10 +88,10 @@ func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys
 	return results, failed.Err()
 }
 
-// each is scatterBy of a call that returns an error alone.
+// each is scatterBy of a write, which returns an error alone.
 func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K,
 	call func(ctx context.Context, s site[K, V], p part[K]) error) error {
-	_, err := scatterBy(ctx, f, placed, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
+	_, err := scatterBy(ctx, f, placed, keys, &f.lates, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
 		return make([]struct{}, len(p.keys)), call(ctx, s, p)
 	})
 	return err

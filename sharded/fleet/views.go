@@ -201,6 +201,9 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 		if err != nil {
 			return err
 		}
+		if err := b.fleet.afterLate(ctx, whole, s, []K{key}); err != nil {
+			return err
+		}
 		err = b.fleet.writeOne(ctx, p, s, key,
 			func(m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
 			func(m *member[K, V]) error { return m.delete(ctx, whole, key) },

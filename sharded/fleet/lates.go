@@ -1,0 +1,108 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/corralcache/corral/internal/bounded"
+)
+
+// lates are the keys of writes that were given up while a shard still had them. What it
+// makes of one, however late, comes before the next write of the key: a Set that came after
+// a Delete which had returned nil would bring back what that had ended.
+type lates[K comparable] struct {
+	some atomic.Int64 // len(keys): while there are none nobody takes the lock
+
+	mu    sync.Mutex
+	keys  map[K]int     // guarded by mu; how many writes of each
+	fewer chan struct{} // guarded by mu; closed when one of them has returned; nil if there are none
+}
+
+// leave makes a call that writes keys, until ctx ends, and reports whether it then left the
+// call behind. It keeps keys.
+func leave[K comparable, R any](ctx context.Context, l *lates[K], keys []K, call func(ctx context.Context) (R, error)) (R, bool, error) {
+	returned, left := false, false // guarded by l.mu
+	r, err := bounded.DoThen(ctx, call, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if returned = true; left {
+			l.endLocked(keys)
+		}
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if left = !returned; left {
+		l.addLocked(keys)
+	}
+	return r, left, err
+}
+
+func (l *lates[K]) addLocked(keys []K) {
+	if l.keys == nil {
+		l.keys, l.fewer = map[K]int{}, make(chan struct{})
+	}
+	for _, key := range keys {
+		l.keys[key]++
+	}
+	l.some.Store(int64(len(l.keys)))
+}
+
+func (l *lates[K]) endLocked(keys []K) {
+	for _, key := range keys {
+		if l.keys[key]--; l.keys[key] == 0 {
+			delete(l.keys, key)
+		}
+	}
+	close(l.fewer)
+	l.fewer = make(chan struct{})
+	if len(l.keys) == 0 {
+		l.keys, l.fewer = nil, nil
+	}
+	l.some.Store(int64(len(l.keys)))
+}
+
+// wait waits until no shard has a write of these keys that was given up.
+func (l *lates[K]) wait(ctx context.Context, keys []K) error {
+	for l.some.Load() > 0 {
+		l.mu.Lock()
+		late := slices.ContainsFunc(keys, func(key K) bool { return l.keys[key] > 0 })
+		fewer := l.fewer
+		l.mu.Unlock()
+		if !late {
+			return nil
+		}
+		select {
+		case <-fewer:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// afterLate waits for the turn of a write of keys at a site, and fences those of a user's
+// write that did not come to it.
+func (f *Fleet[K, V]) afterLate(ctx context.Context, t tier, s site[K, V], keys []K) error {
+	if t == nearLayer || f.lates.some.Load() == 0 {
+		return nil
+	}
+	tried := ctx.Err() == nil
+	err := f.lates.wait(ctx, keys)
+	if err != nil && tried {
+		s.givenUp(ctx, keys, err)
+	}
+	return err
+}
+
+// givenUp fences the keys of a user's write that did not end in its time, wherever it was to
+// come to.
+func (s site[K, V]) givenUp(ctx context.Context, keys []K, err error) {
+	if !ofUser(ctx) {
+		return
+	}
+	for _, m := range slices.Concat(s.at.shards(), s.other.shards()) {
+		m.fenceFailed(ctx, keys, err, true)
+	}
+}
