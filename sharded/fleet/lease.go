@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/bounded"
 	"github.com/corralcache/corral/internal/manykeys"
 )
 
@@ -213,6 +214,27 @@ func (l leasing[K, V]) withTokens(ctx context.Context, keys []K, tokens []string
 		return make([]struct{}, len(p.keys)), l.splitLent(ctx, s, p, those(tokens, p.at), call)
 	})
 	return err
+}
+
+// giveBack releases leases that nobody wants. Others wait for them, so they are released
+// also when ctx has ended: then for releaseTimeout at the most, and in the background. Those
+// that are not released end by themselves.
+func (f *Fleet[K, V]) giveBack(ctx context.Context, release func(ctx context.Context) error) {
+	if ctx.Err() == nil {
+		_ = release(ctx)
+		return
+	}
+	w := f.ward
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
+	w.probes.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer cancel()
+		_, _ = bounded.Do(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, release(ctx) })
+	})
 }
 
 func first[T any](all []T) (v T) {

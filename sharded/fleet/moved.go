@@ -69,7 +69,7 @@ func (f *Fleet[K, V]) acquireMoved(ctx context.Context, s site[K, V], keys []K, 
 	case len(asks) == 0:
 		return leases, err
 	case !f.still(s.by):
-		_ = s.at.releaseMany(ctx, held.keys, held.tokens) // else they end by themselves
+		f.giveBack(ctx, func(ctx context.Context) error { return s.at.releaseMany(ctx, held.keys, held.tokens) })
 		return leases, manykeys.Join(keys, err, manykeys.Join(held.keys, errReplaced))
 	}
 	f.askOther(ctx, s, held, asks, leases)
@@ -111,7 +111,7 @@ func (f *Fleet[K, V]) askOther(ctx context.Context, s site[K, V], held batch[K],
 		}
 	}
 	if len(busy.keys) > 0 { // who loads there stores there, and from there we copy
-		_ = s.at.releaseMany(ctx, busy.keys, busy.tokens)
+		f.giveBack(ctx, func(ctx context.Context) error { return s.at.releaseMany(ctx, busy.keys, busy.tokens) })
 	}
 	if len(found.keys) > 0 {
 		f.copyTo(ctx, s.at, found, entries, leases)

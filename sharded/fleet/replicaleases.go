@@ -208,7 +208,7 @@ func (c *claims[K, V]) settle() {
 	for _, i := range c.found {
 		q, rest := &c.all[i], []holding[K, V](nil)
 		for _, h := range q.held {
-			if q.before(q.from, h.at) {
+			if q.before(q.from, h.at) && c.ctx.Err() == nil {
 				into[i] = append(into[i], h)
 			} else {
 				rest = append(rest, h)
@@ -226,6 +226,8 @@ func (c *claims[K, V]) settle() {
 		switch q := &c.all[i]; {
 		case errors.Is(err, corral.ErrLeaseLost): // a write came, and what was found is what it replaced
 			q.lost = true
+		case err != nil && c.ctx.Err() != nil:
+			q.held = append(q.held, h)
 		case err != nil:
 			c.group.fleet.copyError(c.ctx, h.at.member, err)
 		}
@@ -241,8 +243,9 @@ func (c *claims[K, V]) settle() {
 		}
 	}
 	eachHeld(c.keys, back, func(m *replica[K, V], keys []K, tokens []string, _ []int) error {
-		return m.releaseSome(c.ctx, keys, tokens)
-	}, func(holding[K, V], int, error) {}) // they end by themselves
+		c.group.fleet.giveBack(c.ctx, func(ctx context.Context) error { return m.releaseSome(ctx, keys, tokens) })
+		return nil
+	}, func(holding[K, V], int, error) {})
 }
 
 // look finds out whether what is busy where this process reads is stored at the holder.
