@@ -316,7 +316,7 @@ func (m *member[K, V]) canary(ctx context.Context, key K) error {
 // readmit does what has to be done before the shard is read again: what it holds may be
 // of another incarnation, and what is fenced is deleted.
 func (m *member[K, V]) readmit(ctx context.Context) error {
-	if err := m.identify(ctx); err != nil {
+	if err := m.identifyOr(ctx, m.vitals.pausedMost); err != nil {
 		return err
 	}
 	return m.clean(ctx)
@@ -326,12 +326,12 @@ func (m *member[K, V]) readmit(ctx context.Context) error {
 func (m *member[K, V]) fenced() bool { return m.vitals.flags.Load()&flagFenced != 0 }
 
 // hold is that of the vitals. An operator who has a shard asked that cannot be scanned
-// has emptied it.
+// has emptied it, and of one that no longer tells which it is there is nothing to wait for.
 func (m *member[K, V]) hold(ctx context.Context, s State) error {
 	return m.vitals.hold(ctx, s, func(ctx context.Context) error {
 		var until time.Time
 		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
-			err := m.identify(ctx)
+			err := m.identifyOr(ctx, func() bool { return true })
 			if until = m.fence.until(); err == nil {
 				err = m.clean(ctx)
 			}

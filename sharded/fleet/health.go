@@ -210,7 +210,9 @@ func (f *Fleet[K, V]) Health() []ShardHealth {
 //
 //   - StateUnhealthy puts it out, whatever its calls come to and however many are
 //     out: to drain it.
-//   - StateHealthy has it asked, whatever its calls come to.
+//   - StateHealthy has it asked, whatever its calls come to. If it does not tell which
+//     incarnation it is ([corral.Incarnate]) and did before, what was loaded until now is
+//     fenced, and from then on it is one that cannot tell.
 //   - StateUnknown leaves the shard to itself again. If it is out, it is asked when
 //     probes have gone well.
 //

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ import (
 
 var (
 	errOtherIncarnation = errors.New("fleet: the shard has come back as another incarnation: what was loaded before is not served")
+	errUntold           = errors.New("fleet: the shard does not tell any more which incarnation it is: what was loaded before is not served, and what comes back cannot be told")
 	errSeveral          = errors.New("fleet: the shard is an incarnation again that it was before: several servers answer for it, and what comes back cannot be told")
 )
 
@@ -97,6 +99,24 @@ func (m *member[K, V]) identify(ctx context.Context) error {
 			return l.err
 		}
 	}
+}
+
+// identifyOr is identify before a shard that was out is read again. One that answers
+// everything else and no longer tells which it is, such as a Redis whose user may not ask any
+// more, would be out for ever. Where forgets says so, that is no reason not to read it: it is
+// taken for another one than it was, and as one that cannot tell.
+func (m *member[K, V]) identifyOr(ctx context.Context, forgets func() bool) error {
+	err := m.identify(ctx)
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) || !forgets() {
+		return err
+	}
+	i := &m.vitals.self
+	i.mu.Lock()
+	i.known = ""
+	i.mu.Unlock()
+	m.fenceAll()
+	m.vitals.replaced(ctx, fmt.Errorf("%w: %w", errUntold, err))
+	return nil
 }
 
 // ask returns the question under way, or begins one.

@@ -329,6 +329,13 @@ func (w *ward) told(ctx context.Context, e *HealthChange) {
 	}
 }
 
+// pausedMost reports whether the pause between probes is as long as it gets.
+func (v *vitals) pausedMost() bool {
+	v.ward.mu.Lock()
+	defer v.ward.mu.Unlock()
+	return v.pause >= v.ward.opts.MaxPause
+}
+
 // startProbe starts the probe that is due, unless somebody else has.
 func (v *vitals) startProbe(probe, readmit func(ctx context.Context) error) {
 	if !v.probing.CompareAndSwap(false, true) {
