@@ -109,11 +109,11 @@ func (s *sizer) judge(took time.Duration) int {
 // want is the size of which a page would take as long as it should, if the time grows
 // with the size; at most twice and at least a quarter of what it is.
 func (s *sizer) want(took time.Duration) int {
-	want := 2 * s.size
-	if took > 0 {
-		want = int(int64(s.size) * int64(s.Latency) / int64(min(took, 1000*maxPageLatency)))
+	want := int64(2 * s.size)
+	if took > 0 { // int would not hold it where that has 32 bits
+		want = min(want, int64(s.size)*int64(s.Latency)/int64(min(took, 1000*maxPageLatency)))
 	}
-	return min(max(want, s.size/4, s.Min), 2*s.size, s.Max)
+	return min(max(int(want), s.size/4, s.Min), s.Max)
 }
 
 // turn takes note of a change, and holds growth where the size goes up and down.

@@ -147,3 +147,16 @@ func TestScanAdaptsToTheShard(t *testing.T) {
 		}
 	})
 }
+
+// A page that took next to nothing doubles the size, also where an int has 32 bits: run it
+// with GOARCH=386.
+func TestPageSizeOfAPageThatTookNothing(t *testing.T) {
+	for _, first := range []int{64, 500, 4096, 40_000} {
+		for _, latency := range []time.Duration{ms, 10 * ms, time.Second, time.Minute} {
+			s := sizer(t, fleet.PageSize{Min: first, Max: corral.MaxScanCount, Latency: latency})
+			if size, _ := s.Learn(1); size != 2*first {
+				t.Errorf("after a page of %d that took 1 ns, of %v, the size is %d", first, latency, size)
+			}
+		}
+	}
+}
