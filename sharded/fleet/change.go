@@ -85,7 +85,8 @@ func (c *Change) Abort(ctx context.Context) error { return c.abort(ctx) }
 // what ended ctx: then the old topology stays or, where there is a Change too, the
 // change goes on; [ErrAborted] if others have given the change up meanwhile. Apply of the
 // topology that is being changed to goes on with that change, also if another process
-// began it and has ended.
+// began it and has ended. Where the one that began it gives up while it is prepared, Apply
+// begins it anew; and if ctx of this one ends, it leaves the change to the other.
 func (f *Fleet[K, V]) Apply(ctx context.Context, t Topology) (*Change, error) {
 	if f.opts.MaxLife == 0 {
 		return nil, option("Options.MaxLife", f.opts.MaxLife, "must be above 0 to change the topology")
@@ -98,7 +99,8 @@ func (f *Fleet[K, V]) Apply(ctx context.Context, t Topology) (*Change, error) {
 		return nil, err
 	}
 	t = t.sorted()
-	if now.Phase != PhaseSettled {
+	joins := now.Phase != PhaseSettled
+	if joins {
 		if now.Aborted || now.Topology.Digest() != t.Digest() {
 			return nil, ErrChanging
 		}
@@ -107,8 +109,11 @@ func (f *Fleet[K, V]) Apply(ctx context.Context, t Topology) (*Change, error) {
 	}
 	from := now.Previous
 	if now.Phase == PhasePrepare {
-		if err = f.switchOver(ctx, now); err != nil {
+		if err = f.switchOver(ctx, now, joins); err != nil {
 			return nil, err
+		}
+		if p := f.published.Load(); joins && p.Phase == PhaseSettled && p.Revision == now.Revision+1 {
+			return f.Apply(ctx, t) // who began it has given up, and we have not
 		}
 	}
 	c, err := f.changeTo(t, from)
@@ -206,11 +211,15 @@ func (before Topology) permits(t Topology) error {
 }
 
 // switchOver publishes the switch when every process has prepared. If ctx ends before
-// that, nobody has read by the new topology, and the old one can stay.
-func (f *Fleet[K, V]) switchOver(ctx context.Context, now Published) error {
+// that, nobody has read by the new topology, and the old one can stay. A call that joins a
+// change does not take it back: who began it is still at it, or it is given up by itself.
+func (f *Fleet[K, V]) switchOver(ctx context.Context, now Published, joins bool) error {
 	err := f.await(ctx)
 	next := now.next(PhaseSwitch)
 	if err != nil {
+		if joins {
+			return err
+		}
 		next.Aborted = true
 		next = next.next(PhaseSettled)
 		next.Revision = now.Revision + 1
