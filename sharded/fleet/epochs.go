@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Epochs is where the processes of a fleet learn which topology holds, and how far a
@@ -55,9 +56,18 @@ func (p Published) next(phase Phase) Published {
 	return p
 }
 
+// firstTries is how often a process tries to publish what comes first. The second time it
+// finds what another one has published meanwhile; an Epochs may be late with that.
+const firstTries = 10
+
+// firstPause is how long it waits after the first try, and longer each time.
+const firstPause = 10 * time.Millisecond
+
+var errContradicts = fmt.Errorf("fleet: Options.Epochs: nothing is there to Load, and something to Publish, %d times in a row", firstTries)
+
 // publishFirst publishes p, unless something is published, and returns what is.
 func publishFirst(ctx context.Context, epochs Epochs, p Published) (Published, error) {
-	for {
+	for try := time.Duration(1); ; try++ {
 		now, err := epochs.Load(ctx)
 		if err == nil && now.Revision == 0 {
 			var ok bool
@@ -68,7 +78,12 @@ func publishFirst(ctx context.Context, epochs Epochs, p Published) (Published, e
 		switch {
 		case err != nil:
 			return p, fmt.Errorf("fleet: Options.Epochs: %w", err)
+		case now.Revision == 0 && try == firstTries:
+			return p, errContradicts
 		case now.Revision == 0: // somebody else was first
+			if err := sleep(ctx, (try-1)*firstPause); err != nil {
+				return p, err
+			}
 		case now.Topology.Epoch == p.Topology.Epoch && now.Topology.Digest() != p.Topology.Digest():
 			return p, option("Topology", fmt.Sprintf("of epoch %d, another one than is published", p.Topology.Epoch),
 				"must be the published one, or have another epoch")
