@@ -216,8 +216,15 @@ func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, k
 		turn = m.fence.enter(ctx, keys)
 		defer m.fence.leave(keys)
 	}
+	returned := false
+	defer func() {
+		if !returned && user && tried { // a panic: what was written nobody knows
+			m.fenceFailed(ctx, keys, errExited, true)
+		}
+	}()
 	start := m.begin(flags)
 	err := call()
+	returned = true
 	m.ended(ctx, aWrite, start, err)
 	switch {
 	case err != nil && user && tried:
