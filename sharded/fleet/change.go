@@ -347,6 +347,7 @@ func (f *Fleet[K, V]) put(p Published, placed *placement[K, V]) {
 	f.published.Store(&p)
 	f.placed.Store(placed)
 	close(before.replaced)
+	f.ward.reckon()
 	f.goOnLater(p)
 	if p.Phase != PhaseSettled {
 		return

@@ -255,12 +255,13 @@ func (f *Fleet[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
 	return e, nil
 }
 
-// vitals returns those of the shards in force.
+// vitals returns those of the shards that keys are on, and not of those that come or leave.
 func (f *Fleet[K, V]) vitals() []*vitals {
-	members := f.placed.Load().all.members
-	all := make([]*vitals, len(members))
-	for i, m := range members {
-		all[i] = &m.vitals
+	p := f.placed.Load()
+	shards := p.layout.topology.Shards
+	all := make([]*vitals, len(shards))
+	for i, s := range shards {
+		all[i] = &p.all.members[p.all.at[s.ID]].vitals
 	}
 	return all
 }

@@ -210,7 +210,7 @@ func (v *vitals) failed(ctx context.Context, k kind, f Fault, err error) {
 	v.setFlag(flagFailing, true)
 	var e *HealthChange
 	if v.failures[k] >= w.opts.Failures && !v.out() && !v.held && !w.opts.Off {
-		if w.roomLocked() {
+		if v.roomLocked() {
 			v.putOutLocked()
 		}
 		e = v.changeLocked(StateUnhealthy, err)
@@ -270,18 +270,6 @@ func (v *vitals) learn(took time.Duration) (turns bool) {
 	return turns
 }
 
-// roomLocked reports whether one more shard may be out: never more than half.
-func (w *ward) roomLocked() bool {
-	all := w.all()
-	out := 0
-	for _, v := range all {
-		if v.out() {
-			out++
-		}
-	}
-	return 2*(out+1) <= len(all)
-}
-
 // putOutLocked puts the shard out.
 func (v *vitals) putOutLocked() {
 	opts, now := &v.ward.opts, v.ward.now()
@@ -327,13 +315,6 @@ func (w *ward) told(ctx context.Context, e *HealthChange) {
 	if e != nil {
 		w.tell(ctx, *e)
 	}
-}
-
-// pausedMost reports whether the pause between probes is as long as it gets.
-func (v *vitals) pausedMost() bool {
-	v.ward.mu.Lock()
-	defer v.ward.mu.Unlock()
-	return v.pause >= v.ward.opts.MaxPause
 }
 
 // startProbe starts the probe that is due, unless somebody else has.
