@@ -61,7 +61,7 @@ func (c calls[K, V]) missed(ctx context.Context, s site[K, V], key K, err error)
 // it was, and is an error if that is.
 func (c calls[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 	e = endsBy(e, c.fleet.opts.MaxLife)
-	return c.write(ctx, key, func(m *member[K, V]) error { return m.set(ctx, c.tier, key, e) }, func(m *member[K, V]) error {
+	return c.write(ctx, key, func(ctx context.Context, m *member[K, V]) error { return m.set(ctx, c.tier, key, e) }, func(ctx context.Context, m *member[K, V]) error {
 		return c.fleet.lendOne(m, func() error { return m.set(ctx, c.tier, key, c.fleet.shortLived(e)) })
 	})
 }
@@ -69,12 +69,12 @@ func (c calls[K, V]) Set(ctx context.Context, key K, e *corral.Entry[V]) error {
 // Delete is Delete of the key's shard. While the topology changes, it deletes the key
 // wherever any process may find it.
 func (c calls[K, V]) Delete(ctx context.Context, key K) error {
-	remove := func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }
+	remove := func(ctx context.Context, m *member[K, V]) error { return m.delete(ctx, c.tier, key) }
 	return c.write(ctx, key, remove, remove)
 }
 
 // write makes op where the key is, or lend in its gutter; see [Fleet.writeOne].
-func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(m *member[K, V]) error) error {
+func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(ctx context.Context, m *member[K, V]) error) error {
 	return c.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := c.fleet.routeBy(ctx, p, key)
 		if err != nil {
@@ -83,7 +83,7 @@ func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(m *member[K
 		if err := c.fleet.afterLate(ctx, c.tier, s, []K{key}); err != nil {
 			return err
 		}
-		err = c.fleet.writeOne(ctx, p, s, key, op, func(m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
+		err = c.fleet.writeOne(ctx, p, s, key, op, func(ctx context.Context, m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
 		if len(before) > 0 {
 			err = errors.Join(err, c.clearEarlier(ctx, before, p, []K{key}))
 		}
@@ -151,11 +151,14 @@ func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx 
 				if s.mayStop(ctx) {
 					defer func() { s.stopped(ctx, p.keys, err) }()
 				}
-				return s.writeMany(p.keys,
-					func(m *member[K, V]) error { return op(ctx, m, p) },
-					func(m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },
+				if s.other != nil {
+					p.keys = slices.Clone(p.keys) // a call that is left behind goes on reading them
+				}
+				return manykeys.Join(p.keys, s.write(ctx, c.fleet, p.keys,
+					func(ctx context.Context, m *member[K, V]) error { return op(ctx, m, p) },
+					func(ctx context.Context, m *member[K, V]) error { return m.deleteMany(ctx, c.tier, p.keys) },
 					func() error { return c.fleet.copies.detach(ctx, p.keys...) },
-				)
+				)...)
 			})
 		}, lend)
 		if gone := c.clearEarlier(ctx, before, pl, keys); gone != nil {

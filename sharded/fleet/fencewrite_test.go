@@ -88,3 +88,55 @@ func TestFenceOfAWriteThatDidNotGetThere(t *testing.T) {
 		})
 	}
 }
+
+// A write of a key that moves leaves the second shard its part of the time, while the first
+// one hangs.
+func TestFenceOfAWriteWhoseFirstShardHangs(t *testing.T) {
+	for name, write := range map[string]func(ctx context.Context, f *fleet.Fleet[string, string], key string) error{
+		"Set": func(ctx context.Context, f *fleet.Fleet[string, string], key string) error {
+			return f.Set(ctx, key, fresh("new"))
+		},
+		"Delete": func(ctx context.Context, f *fleet.Fleet[string, string], key string) error { return f.Delete(ctx, key) },
+		"DeleteMany": func(ctx context.Context, f *fleet.Fleet[string, string], key string) error {
+			return f.DeleteMany(ctx, []string{key})
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			farm := newFarm(t, 3)
+			f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+				return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
+			}, fleet.Options[string]{MaxLife: time.Hour})
+			must(t, err)
+			key := keysOn(f, 2, 1)[0][0]
+			next := equal(3)
+			next.Epoch, next.Shards = 2, next.Shards[1:]
+			change, err := f.Apply(t.Context(), next)
+			must(t, err)
+			must(t, f.Set(t.Context(), key, fresh("old")))
+			gate, came := make(chan struct{}), 0
+			farm.servers[0].do(func(context.Context, string) error { <-gate; return nil })
+			for _, at := range farm.servers[1:] {
+				at.do(func(ctx context.Context, _ string) error {
+					if ctx.Err() == nil {
+						came++
+					}
+					return context.Cause(ctx)
+				})
+			}
+			ctx, end := context.WithTimeout(t.Context(), time.Second)
+			defer end()
+			start := time.Now()
+			wantIs(t, write(ctx, f, key), context.DeadlineExceeded)
+			if took := time.Since(start); took != 500*time.Millisecond || came != 1 {
+				t.Errorf("%s: it took %v, and came to the new shard %d times", name, took, came)
+			}
+			close(gate)
+			synctest.Wait()
+			must(t, f.Delete(t.Context(), key))
+			wantGet(t, f, key, "", name)
+			time.Sleep(2 * time.Hour)
+			<-change.Done()
+			must(t, f.Close(t.Context()))
+		})
+	}
+}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/manykeys"
@@ -41,39 +42,36 @@ func (f *Fleet[K, V]) gutters(p *placement[K, V], s site[K, V], key K) (own *mem
 // writeOne makes a write of key at s and, where there is a gutter, there. A user's write
 // deletes there. What was loaded and its shard did not take because it is out is lent:
 // lend stores it there.
-func (f *Fleet[K, V]) writeOne(ctx context.Context, p *placement[K, V], s site[K, V], key K, op, clear, lend func(m *member[K, V]) error) (err error) {
+func (f *Fleet[K, V]) writeOne(ctx context.Context, p *placement[K, V], s site[K, V], key K, op, clear, lend func(ctx context.Context, m *member[K, V]) error) (err error) {
 	if s.mayStop(ctx) {
 		defer func() { s.stopped(ctx, []K{key}, err) }()
 	}
 	between := func() error { return f.copies.detach(ctx, key) }
 	if !f.gutter().on() {
-		return s.write(op, clear, between)
+		return errors.Join(s.write(ctx, f, []K{key}, op, clear, between)...)
 	}
 	own, gutters, err := f.gutters(p, s, key)
 	if err != nil {
 		return err
 	}
 	if ofUser(ctx) {
-		return f.together(append([]func() error{func() error { return s.write(op, clear, between) }}, callsOf(gutters, clear)...))
+		calls := []func() error{func() error { return errors.Join(s.write(ctx, f, []K{key}, op, clear, between)...) }}
+		for _, m := range gutters {
+			calls = append(calls, func() error { return clear(ctx, m) })
+		}
+		return f.together(calls)
 	}
-	out := false
-	err = s.write(func(m *member[K, V]) error {
-		err := op(m)
-		out = refused(err)
+	var out atomic.Bool // op may be left behind
+	err = errors.Join(s.write(ctx, f, []K{key}, func(ctx context.Context, m *member[K, V]) error {
+		err := op(ctx, m)
+		out.Store(refused(err))
 		return err
-	}, clear, between)
-	if out && own != nil && f.lends(s.at) {
+	}, clear, between)...)
+	if out.Load() && own != nil && f.lends(s.at) {
 		f.numbers.routes.fallback.Add(1)
-		return lend(own)
+		return lend(ctx, own)
 	}
 	return err
-}
-
-func callsOf[K comparable, V any](members []*member[K, V], call func(m *member[K, V]) error) (all []func() error) {
-	for _, m := range members {
-		all = append(all, func() error { return call(m) })
-	}
-	return all
 }
 
 // lends reports whether what was loaded for a shard is stored in the gutter without a

@@ -21,7 +21,7 @@ type lates[K comparable] struct {
 }
 
 // leave makes a call that writes keys, until ctx ends, and reports whether it then left the
-// call behind. It keeps keys.
+// call behind.
 func leave[K comparable, R any](ctx context.Context, l *lates[K], keys []K, call func(ctx context.Context) (R, error)) (R, bool, error) {
 	returned, left := false, false // guarded by l.mu
 	r, err := bounded.DoThen(ctx, call, func() {
@@ -34,6 +34,7 @@ func leave[K comparable, R any](ctx context.Context, l *lates[K], keys []K, call
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if left = !returned; left {
+		keys = slices.Clone(keys) // which are the caller's
 		l.addLocked(keys)
 	}
 	return r, left, err

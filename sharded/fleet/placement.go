@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/corralcache/corral/internal/manykeys"
 )
 
 // placement says where keys are: everything that a call goes by, in one value that
@@ -197,27 +195,24 @@ func (f *Fleet[K, V]) repin(ctx context.Context, l *layout[K, V], key K, gone st
 // write does what has to be done for a write of key: op where the key is stored, and
 // clear where it may be besides. Of the two the owner by the old topology comes
 // first: a copy from there, made after that, finds nothing, and one made before
-// loses its lease, or is detached, with the second.
-func (s site[K, V]) write(op, clear func(m *member[K, V]) error, between func() error) error {
+// loses its lease, or is detached, with the second. It returns what each of them came to.
+//
+// The first one leaves the second as much time as it may take: see [Fleet.share].
+func (s site[K, V]) write(ctx context.Context, f *Fleet[K, V], keys []K, op, clear func(ctx context.Context, m *member[K, V]) error, between func() error) []error {
+	first := func(m *member[K, V], call func(ctx context.Context, m *member[K, V]) error) error {
+		if !m.far { // answers at once
+			return call(ctx, m)
+		}
+		return f.share(ctx, m, keys, 2, func(ctx context.Context) error { return call(ctx, m) })
+	}
 	switch {
 	case s.other == nil:
-		return errors.Join(between(), op(s.at))
+		return []error{between(), op(ctx, s.at)}
 	case s.phase == PhasePrepare:
-		return errors.Join(op(s.at), between(), clear(s.other))
+		return []error{first(s.at, op), between(), clear(ctx, s.other)}
 	default:
-		return errors.Join(clear(s.other), between(), op(s.at))
+		return []error{first(s.other, clear), between(), op(ctx, s.at)}
 	}
-}
-
-// writeMany is write of calls that may fail for some of their keys.
-func (s site[K, V]) writeMany(keys []K, op, clear func(m *member[K, V]) error, between func() error) error {
-	var errs []error
-	_ = s.write(
-		func(m *member[K, V]) error { errs = append(errs, op(m)); return nil },
-		func(m *member[K, V]) error { errs = append(errs, clear(m)); return nil },
-		func() error { errs = append(errs, between()); return nil },
-	)
-	return manykeys.Join(keys, errs...)
 }
 
 // mayStop reports whether ctx may end a user's write at one of the key's owners before it

@@ -91,7 +91,7 @@ func (r *replicas[K, V]) write(ctx context.Context, keys []K, op func(ctx contex
 			}
 			p.keys, p.at = append(p.keys, keys[j]), append(p.at, i)
 		}
-		return r.share(ctx, m.member, keys, rounds-round, func(ctx context.Context) error {
+		return r.fleet.share(ctx, m.member, keys, rounds-round, func(ctx context.Context) error {
 			var failed []error
 			if len(gone.keys) > 0 {
 				failed = append(failed, manykeys.Join(gone.keys, m.deleteSome(ctx, gone.keys)))
@@ -105,16 +105,16 @@ func (r *replicas[K, V]) write(ctx context.Context, keys []K, op func(ctx contex
 	return manykeys.Each(keys, func(i int) error { return errors.Join(errs[i]...) })
 }
 
-// share makes a call that others follow, and leaves them as much time as it may take: a
-// replica that hangs does not keep the write from the rest.
-func (r *replicas[K, V]) share(ctx context.Context, m *member[K, V], keys []K, calls int, call func(ctx context.Context) error) error {
+// share makes a call of a shard that others follow, and leaves them as much time as it may
+// take: a shard that hangs does not keep the write from the rest.
+func (f *Fleet[K, V]) share(ctx context.Context, m *member[K, V], keys []K, calls int, call func(ctx context.Context) error) error {
 	end, ok := ctx.Deadline()
 	if !ok || calls < 2 {
 		return call(ctx)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Until(end)/time.Duration(calls), errLate)
 	defer cancel()
-	_, left, err := leave(ctx, &r.fleet.lates, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	_, left, err := leave(ctx, &f.lates, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	if left {
 		site[K, V]{at: m}.givenUp(ctx, keys, err)
 	}

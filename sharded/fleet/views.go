@@ -205,9 +205,9 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 			return err
 		}
 		err = b.fleet.writeOne(ctx, p, s, key,
-			func(m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
-			func(m *member[K, V]) error { return m.delete(ctx, whole, key) },
-			func(m *member[K, V]) error {
+			func(ctx context.Context, m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
+			func(ctx context.Context, m *member[K, V]) error { return m.delete(ctx, whole, key) },
+			func(ctx context.Context, m *member[K, V]) error {
 				return b.fleet.lendOne(m, func() error { return m.setValue(ctx, key, value, min(life, b.fleet.gutter().Life)) })
 			},
 		)
