@@ -80,8 +80,10 @@ func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(ctx context
 		if err != nil {
 			return err
 		}
-		if err := c.fleet.afterLate(ctx, c.tier, s, []K{key}); err != nil {
-			return err
+		if c.fleet.lates.any() {
+			if err := c.fleet.afterLate(ctx, c.tier, s, []K{key}); err != nil {
+				return err
+			}
 		}
 		err = c.fleet.writeOne(ctx, p, s, key, op, func(ctx context.Context, m *member[K, V]) error { return m.delete(ctx, c.tier, key) }, lend)
 		if len(before) > 0 {

@@ -48,25 +48,25 @@ func (f *Fleet[K, V]) writeOne(ctx context.Context, p *placement[K, V], s site[K
 	}
 	between := func() error { return f.copies.detach(ctx, key) }
 	if !f.gutter().on() {
-		return errors.Join(s.write(ctx, f, []K{key}, op, clear, between)...)
+		return s.writeOne(ctx, f, key, op, clear, between)
 	}
 	own, gutters, err := f.gutters(p, s, key)
 	if err != nil {
 		return err
 	}
 	if ofUser(ctx) {
-		calls := []func() error{func() error { return errors.Join(s.write(ctx, f, []K{key}, op, clear, between)...) }}
+		calls := []func() error{func() error { return s.writeOne(ctx, f, key, op, clear, between) }}
 		for _, m := range gutters {
 			calls = append(calls, func() error { return clear(ctx, m) })
 		}
 		return f.together(calls)
 	}
 	var out atomic.Bool // op may be left behind
-	err = errors.Join(s.write(ctx, f, []K{key}, func(ctx context.Context, m *member[K, V]) error {
+	err = s.writeOne(ctx, f, key, func(ctx context.Context, m *member[K, V]) error {
 		err := op(ctx, m)
 		out.Store(refused(err))
 		return err
-	}, clear, between)...)
+	}, clear, between)
 	if out.Load() && own != nil && f.lends(s.at) {
 		f.numbers.routes.fallback.Add(1)
 		return lend(ctx, own)

@@ -40,6 +40,8 @@ func leave[K comparable, R any](ctx context.Context, l *lates[K], keys []K, call
 	return r, left, err
 }
 
+func (l *lates[K]) any() bool { return l.some.Load() > 0 }
+
 func (l *lates[K]) addLocked(keys []K) {
 	if l.keys == nil {
 		l.keys, l.fewer = map[K]int{}, make(chan struct{})
@@ -66,7 +68,7 @@ func (l *lates[K]) endLocked(keys []K) {
 
 // wait waits until no shard has a write of these keys that was given up.
 func (l *lates[K]) wait(ctx context.Context, keys []K) error {
-	for l.some.Load() > 0 {
+	for l.any() {
 		l.mu.Lock()
 		late := slices.ContainsFunc(keys, func(key K) bool { return l.keys[key] > 0 })
 		fewer := l.fewer
@@ -86,7 +88,7 @@ func (l *lates[K]) wait(ctx context.Context, keys []K) error {
 // afterLate waits for the turn of a write of keys at a site, and fences those of a user's
 // write that did not come to it.
 func (f *Fleet[K, V]) afterLate(ctx context.Context, t tier, s site[K, V], keys []K) error {
-	if t == nearLayer || f.lates.some.Load() == 0 {
+	if t == nearLayer || !f.lates.any() {
 		return nil
 	}
 	tried := ctx.Err() == nil

@@ -215,6 +215,14 @@ func (s site[K, V]) write(ctx context.Context, f *Fleet[K, V], keys []K, op, cle
 	}
 }
 
+// writeOne is write of one key.
+func (s site[K, V]) writeOne(ctx context.Context, f *Fleet[K, V], key K, op, clear func(ctx context.Context, m *member[K, V]) error, between func() error) error {
+	if s.other == nil { // the way of nearly every write, without a slice
+		return errors.Join(between(), op(ctx, s.at))
+	}
+	return errors.Join(s.write(ctx, f, []K{key}, op, clear, between)...)
+}
+
 // mayStop reports whether ctx may end a user's write at one of the key's owners before it
 // comes to the other.
 func (s site[K, V]) mayStop(ctx context.Context) bool {

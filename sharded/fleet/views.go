@@ -201,8 +201,10 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 		if err != nil {
 			return err
 		}
-		if err := b.fleet.afterLate(ctx, whole, s, []K{key}); err != nil {
-			return err
+		if b.fleet.lates.any() {
+			if err := b.fleet.afterLate(ctx, whole, s, []K{key}); err != nil {
+				return err
+			}
 		}
 		err = b.fleet.writeOne(ctx, p, s, key,
 			func(ctx context.Context, m *member[K, V]) error { return m.setValue(ctx, key, value, life) },
