@@ -14,6 +14,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/adapters/adaptertest"
 	"github.com/corralcache/corral/adapters/memadapter"
+	"github.com/corralcache/corral/internal/redistest"
 	"github.com/corralcache/corral/redisadapter"
 	"github.com/corralcache/corral/sharded/fleet"
 )
@@ -40,14 +41,27 @@ func TestZones_TopologiesThatCannotWork(t *testing.T) {
 	wantOption(t, err, "Options.Zone", fmt.Sprintf("%q", long))
 }
 
-// Replicas are of caches that processes share.
+// Replicas are of caches that processes share, and that give leases: without them a copy
+// could bring back what a Delete has ended.
 func TestZones_ReplicasThatGiveNoLeases(t *testing.T) {
-	_, err := fleet.New(t.Context(), replicated(1, 1, "east", "west"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
-		return memadapter.New[string, string](), nil
-	}, fleet.Options[string]{})
-	var lacks *fleet.AbilityError
-	if !errors.As(err, &lacks) || lacks.Ability != "Leaser whose leases are on" {
-		t.Errorf("New = %v, want what the replicas lack", err)
+	for name, cache := range map[string]corral.Cache[string, string]{
+		"memory":         memadapter.New[string, string](),
+		"values":         memadapter.Plain[string, string](),
+		"far, no leases": memadapter.NewShared[string, string](0).Process(),
+		"Redis": redisadapter.New(redistest.Client(t, nil), redisadapter.Options[string, string]{
+			Prefix: "p", NoLease: true,
+		}),
+		"values on Redis": redisadapter.Plain(redistest.Client(t, nil), redisadapter.Options[string, string]{
+			Prefix: "p", NoLease: true,
+		}),
+	} {
+		_, err := fleet.New(t.Context(), replicated(1, 1, "east", "west"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+			return cache, nil
+		}, fleet.Options[string]{})
+		var lacks *fleet.AbilityError
+		if !errors.As(err, &lacks) || lacks.Ability != "Leaser whose leases are on" {
+			t.Errorf("%s: New = %v, want what the replicas lack", name, err)
+		}
 	}
 }
 
