@@ -23,6 +23,7 @@ import (
 type realZones struct {
 	t          *testing.T
 	plain      bool
+	life       time.Duration                // of what is stored
 	servers    map[string]*redistest.Server // by the shards' IDs
 	agreed     *redistest.Server
 	east, west realClient
@@ -31,10 +32,8 @@ type realZones struct {
 	keys  []string
 }
 
-const realMaxLife = 6 * time.Second
-
-func newRealZones(t *testing.T, plain bool) *realZones {
-	z := &realZones{t: t, plain: plain, servers: map[string]*redistest.Server{}, agreed: redistest.StartServer(t)}
+func newRealZones(t *testing.T, plain bool, life time.Duration) *realZones {
+	z := &realZones{t: t, plain: plain, life: life, servers: map[string]*redistest.Server{}, agreed: redistest.StartServer(t)}
 	for _, s := range replicated(1, 2, "east", "west").Shards {
 		z.servers[s.ID] = redistest.StartServer(t)
 	}
@@ -59,12 +58,12 @@ func (z *realZones) process(zone string) realClient {
 		}
 		return redisadapter.New(client, opts), nil
 	}, fleet.Options[string]{
-		Zone: zone, MaxLife: realMaxLife, Epochs: epochs, EpochLife: 500 * time.Millisecond,
+		Zone: zone, MaxLife: z.life, Epochs: epochs, EpochLife: 500 * time.Millisecond,
 		Health: fleet.HealthOptions{Recheck: 50 * time.Millisecond, MinPause: 100 * time.Millisecond},
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, f.Close(context.Background())) })
-	l, err := corral.New(f, corral.Options{TTL: realMaxLife})
+	l, err := corral.New(f, corral.Options{TTL: z.life})
 	must(t, err)
 	t.Cleanup(func() { must(t, l.Close(context.Background())) })
 	return realClient{f, l}
@@ -113,7 +112,7 @@ func (p realClient) of(id string) fleet.ShardHealth {
 }
 
 // overRealZones runs a test over entries and over bare values.
-func overRealZones(t *testing.T, test func(t *testing.T, z *realZones)) {
+func overRealZones(t *testing.T, life time.Duration, test func(t *testing.T, z *realZones)) {
 	for _, plain := range []bool{false, true} {
 		name := "entries"
 		if plain {
@@ -121,7 +120,7 @@ func overRealZones(t *testing.T, test func(t *testing.T, z *realZones)) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newRealZones(t, plain))
+			test(t, newRealZones(t, plain, life))
 		})
 	}
 }
@@ -129,7 +128,7 @@ func overRealZones(t *testing.T, test func(t *testing.T, z *realZones)) {
 // G1, W1: of the loads of two zones there is one for each key, and a Delete in one ends
 // what the other holds.
 func TestServer_ZonesLoadOnce(t *testing.T) {
-	overRealZones(t, func(t *testing.T, z *realZones) {
+	overRealZones(t, time.Hour, func(t *testing.T, z *realZones) {
 		for round := range int64(3) {
 			least := z.loads.Load()
 			var both sync.WaitGroup
@@ -201,7 +200,7 @@ func (z *realZones) killed(id string) (snapshot []byte, least int64) {
 // I4, I12, W3: what a replica missed while it was away is an error to who deletes, and
 // nothing of that is served when it is back with what it had.
 func TestServer_AReplicaComesBackOld(t *testing.T) {
-	overRealZones(t, func(t *testing.T, z *realZones) {
+	overRealZones(t, time.Hour, func(t *testing.T, z *realZones) {
 		const id = "g0 west"
 		snapshot, least := z.killed(id)
 		z.servers[id].RestartWith(snapshot)
@@ -228,7 +227,7 @@ func TestServer_AReplicaComesBackOld(t *testing.T) {
 // W1, W3: a Delete is done without a zone that was ejected, and the zone serves nothing of
 // what it had: not while it is out of the topology, nor when it is taken back.
 func TestServer_AnEjectedZoneComesBackOld(t *testing.T) {
-	overRealZones(t, func(t *testing.T, z *realZones) {
+	overRealZones(t, 6*time.Second, func(t *testing.T, z *realZones) {
 		const id = "g0 west"
 		snapshot, least := z.killed(id)
 		change, err := z.east.Apply(t.Context(), replicated(2, 2, "east"))
@@ -237,6 +236,11 @@ func TestServer_AnEjectedZoneComesBackOld(t *testing.T) {
 			must(t, redistest.Until(t.Context(), func(context.Context) error { // its zone is deleted from, for a moment
 				return p.Loader.Delete(t.Context(), z.keys...)
 			}))
+		}
+		select {
+		case <-change.Done():
+			t.Fatal("no Delete was done before the change was over")
+		default:
 		}
 		least = max(least, z.loads.Load())
 		z.servers[id].RestartWith(snapshot)
