@@ -19,11 +19,13 @@ type bench[K comparable, V any] struct {
 	server *miniredis.Miniredis
 	wire   *redistest.Wire
 	client *redis.Client
+	again  func()         // makes another run of the server
 	name   func(K) string // the server's key of a key
 }
 
 func (b *bench[K, V]) start(t *testing.T) redis.UniversalClient {
 	b.server, b.wire, b.client = mini(t)
+	b.again = redistest.Tells(t, b.server)
 	return b.client
 }
 
@@ -47,6 +49,7 @@ func (b *bench[K, V]) config(c adaptertest.Config[K, V]) adaptertest.Config[K, V
 		b.wire.Swallow(true)
 		t.Cleanup(func() { b.wire.Swallow(false) })
 	}
+	c.Reincarnate = func(*testing.T) { b.again() }
 	return c
 }
 

@@ -28,9 +28,11 @@ func TestServer_Conformance(t *testing.T) {
 	opts := redisadapter.Options[string, string]{Prefix: "p"}
 	t.Run("New", func(t *testing.T) {
 		t.Parallel()
-		client := realClient(t)
+		server := redistest.StartServer(t)
+		client := redistest.ClientWith(t, &redis.Options{Addr: server.Addr})
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			RealTime: true, Granularity: 20 * time.Millisecond, // so well is the server's clock known on a busy machine
+			Reincarnate: func(*testing.T) { server.Restart() },
 			New: func(t *testing.T) corral.Cache[string, string] {
 				must(t, client.FlushAll(t.Context()).Err())
 				return redisadapter.New(client, opts)
@@ -39,9 +41,11 @@ func TestServer_Conformance(t *testing.T) {
 	})
 	t.Run("Plain", func(t *testing.T) {
 		t.Parallel()
-		client := realClient(t)
+		server := redistest.StartServer(t)
+		client := redistest.ClientWith(t, &redis.Options{Addr: server.Addr})
 		adaptertest.Run(t, adaptertest.Config[string, string]{
 			Plain: true, RealTime: true, Granularity: time.Millisecond,
+			Reincarnate: func(*testing.T) { server.Restart() },
 			New: func(t *testing.T) corral.Cache[string, string] {
 				must(t, client.FlushAll(t.Context()).Err())
 				return redisadapter.Plain(client, opts)

@@ -64,7 +64,7 @@ func clauses[K comparable, V any]() []clause[K, V] {
 	for _, group := range [][]clause[K, V]{
 		entryClauses[K, V](), valueClauses[K, V](), writeClauses[K, V](), keyClauses[K, V](),
 		lifeClauses[K, V](), plainClauses[K, V](), concurrencyClauses[K, V](), contextClauses[K, V](),
-		faultClauses[K, V](), byteClauses[K, V](), abilityClauses[K, V](), glanceClauses[K, V](), wrapperClauses[K, V](),
+		faultClauses[K, V](), byteClauses[K, V](), abilityClauses[K, V](), glanceClauses[K, V](), incarnationClauses[K, V](), wrapperClauses[K, V](),
 		leaseClauses[K, V](), leaseSeenClauses[K, V](), leaseEndClauses[K, V](), leaseVoidClauses[K, V](),
 		leaseWatchClauses[K, V](), listenClauses[K, V](), layerClauses[K, V](),
 		batchClauses[K, V](), batchTroubleClauses[K, V](), batchLeaseClauses[K, V](), scanClauses[K, V](),

@@ -88,6 +88,11 @@ type Config[K comparable, V any] struct {
 	// two processes: it is for stores that several share.
 	Other func(t *testing.T) corral.Cache[K, V]
 
+	// Reincarnate makes the store of the last New another one, as after a restart
+	// with what it held before or without, and returns when that answers. Nil leaves
+	// out what the suite checks of that. It is for a [corral.Incarnate].
+	Reincarnate func(t *testing.T)
+
 	oddKeys   []K
 	oddValues []V
 	seen      *kind[K, V]
@@ -99,6 +104,7 @@ type kind[K comparable, V any] struct {
 	known                             bool // New has run
 	leaser, leases, listener, layered bool // leases says that they are on
 	batches, batchLeases, scans       bool
+	tells                             bool // which incarnation the store is
 }
 
 func (k *kind[K, V]) look(cache corral.Cache[K, V]) {
@@ -109,6 +115,7 @@ func (k *kind[K, V]) look(cache corral.Cache[K, V]) {
 	k.layered = is[corral.Layered[K, V]](cache)
 	k.batches = is[corral.BatchCache[K, V]](cache)
 	_, k.scans = scanner[K, V](cache)
+	k.tells = is[corral.Incarnate](cache)
 	k.batchLeases = k.leases && is[corral.BatchLeaser[K, V]](cache)
 }
 

@@ -39,12 +39,16 @@ func TestContract_A6_Conformance(t *testing.T) {
 		})
 	})
 	t.Run("Ristretto over Redis", func(t *testing.T) {
+		var again func()
 		adaptertest.Run(t, adaptertest.Config[string, []byte]{
 			Granularity: time.Millisecond,
 			Linger:      3 * time.Second,
+			Reincarnate: func(*testing.T) { again() },
 			New: func(t *testing.T) corral.Cache[string, []byte] {
 				near := ristrettoadapter.New(openRistretto[[]byte](t), ristrettoadapter.Options[[]byte]{})
-				client := redistest.Client(t, redistest.NewWire(redistest.Mini(t)).Dial)
+				server := redistest.Mini(t)
+				again = redistest.Tells(t, server)
+				client := redistest.Client(t, redistest.NewWire(server).Dial)
 				far := redisadapter.New(client, redisadapter.Options[string, []byte]{Prefix: "p"})
 				return layered.New(near, far, layered.Options{Unheard: math.MaxInt64})
 			},

@@ -4,8 +4,10 @@ package redistest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,8 +15,29 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 )
+
+// Tells has m answer INFO of its run and its data, as a server does, and returns what
+// makes another run of it, with all that it holds.
+func Tells(t testing.TB, m *miniredis.Miniredis) (again func()) {
+	t.Helper()
+	conn, err := m.Dial() // which starts it
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	var run atomic.Int64
+	m.Server().SetPreHook(func(p *server.Peer, cmd string, _ ...string) bool {
+		if !strings.EqualFold(cmd, "INFO") {
+			return false
+		}
+		p.WriteBulk(fmt.Sprintf("role:master\r\nrun_id:%040x\r\nmaster_replid2:%040d\r\n", run.Load(), 0))
+		return true
+	})
+	return func() { run.Add(1) }
+}
 
 // Dialer is a connection to something, whatever address is asked for.
 type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
