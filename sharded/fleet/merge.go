@@ -57,12 +57,12 @@ func Merge[T any](ctx context.Context, compare func(a, b T) int, prefetch int, f
 
 // run yields what the sources do, until there is no more, or the loop is left.
 func (m *merger[T]) run(ctx context.Context, yield func(T, error) bool, prefetch int, from []iter.Seq2[T, error]) (left bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+	sources, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for i, source := range from {
 		in := make(chan element[T], prefetch)
 		m.in = append(m.in, in)
-		go m.pump(ctx, i, source, in)
+		go m.pump(sources, i, source, in)
 	}
 	err = m.prime(ctx)
 	m.end.Heap = len(m.heads)
@@ -186,7 +186,8 @@ func (m *merger[T]) prime(ctx context.Context) error {
 	return nil
 }
 
-// next returns the next element of a source; ok is false if there is none.
+// next returns the next element of a source; ok is false if there is none. ctx is the
+// caller's own: a source may hear of its end before any context does that is made of it.
 func (m *merger[T]) next(ctx context.Context, i int) (value T, ok bool, err error) {
 	if ctx.Err() != nil {
 		return value, false, context.Cause(ctx)
