@@ -7,6 +7,7 @@ import (
 	"iter"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/corralcache/corral/sharded/fleet"
 )
@@ -16,6 +17,7 @@ type ownContext struct {
 	context.Context
 	done  chan struct{}
 	ended atomic.Bool
+	after atomic.Bool // it ends as soon as somebody has looked whether it has
 }
 
 var errOwnEnd = errors.New("it has ended")
@@ -23,6 +25,11 @@ var errOwnEnd = errors.New("it has ended")
 func (c *ownContext) Done() <-chan struct{} { return c.done }
 
 func (c *ownContext) Err() error {
+	if c.after.CompareAndSwap(true, false) {
+		c.end()
+		synctest.Wait() // until all others know
+		return nil
+	}
 	if c.ended.Load() {
 		return errOwnEnd
 	}
@@ -59,5 +66,27 @@ func TestMerge_OfSourcesThatEndWithItsContext(t *testing.T) {
 				t.Fatalf("after %d turns the merge ended with %v, want the end of its context", seen, err)
 			}
 		}
+	}
+}
+
+// So it is if the context ends between two looks at it, and the source is first.
+func TestMerge_ItsContextEndsBetweenTwoLooks(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			own := &ownContext{Context: t.Context(), done: make(chan struct{})}
+			waits := func(yield func(int, error) bool) {
+				if yield(1, nil) {
+					<-own.done
+				}
+			}
+			seen, err := 0, error(nil)
+			for _, err = range fleet.Merge(own, cmp.Compare[int], 1, waits, iter.Seq2[int, error](waits)) {
+				seen++
+				own.after.Store(seen == 1)
+			}
+			if !errors.Is(err, errOwnEnd) || seen != 2 {
+				t.Errorf("after %d turns the merge ended with %v, want the end of its context", seen, err)
+			}
+		})
 	}
 }
