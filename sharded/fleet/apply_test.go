@@ -216,7 +216,7 @@ func TestReshard_CallsOfAKeyThatMoves(t *testing.T) {
 	})
 }
 
-// Each phase comes when every process is in the one before, and in each a write ends
+// I5, I9: each phase comes when every process is in the one before, and in each a write ends
 // what a process may find that is one phase ahead or behind.
 func TestReshard_PhasesBetweenProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -260,7 +260,7 @@ func (c cut) Publish(ctx context.Context, revision uint64, next fleet.Published)
 	return c.MemoryEpochs.Publish(ctx, revision, next)
 }
 
-// W1, W2 through every change: no value comes back that a Delete, or a Set, of any
+// W1, W2, I5 through every change: no value comes back that a Delete, or a Set, of any
 // process has ended, whatever calls stall, for longer than any timer of a fleet.
 func TestReshard_NothingDeletedComesBack(t *testing.T) {
 	for kind, seeds := range map[string]uint64{"memory": 40, "leases": 8, "memory, gutter": 20, "leases, gutter": 8} {

@@ -180,7 +180,7 @@ func TestShardErrorsNameTheShards(t *testing.T) {
 	}
 }
 
-// The router is asked for, and Topology returns, shards in order of their IDs: the
+// I9: the router is asked for, and Topology returns, shards in order of their IDs: the
 // order of a configuration file changes nothing.
 func TestTheOrderOfShardsDoesNotMatter(t *testing.T) {
 	orders := []fleet.Topology{equal(5), equal(5)}
