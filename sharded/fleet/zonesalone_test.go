@@ -105,3 +105,27 @@ func TestZones_OwnerAsksNobody(t *testing.T) {
 		}
 	})
 }
+
+// A group leaves, and with it a zone that has nothing else: its keys are not brought over at
+// once, since then the change would end while that zone still holds what it missed deletes of.
+func TestZones_AGroupLeavesWithAZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const maxLife = 10 * time.Minute
+		r := newRegion(time.Second)
+		before := replicated(1, 1, "east", "west")
+		before.Shards = append(before.Shards, fleet.Shard{ID: "g1 east", Group: "g1", Zone: "east"})
+		f, _ := r.process(t, "east", before, fleet.Options[string]{MaxLife: maxLife})
+		left := fleet.Topology{Epoch: 2, Shards: before.Shards[2:]}
+		change, err := f.Apply(t.Context(), left)
+		must(t, err)
+		start := time.Now()
+		report, err := fleet.Migrate(t.Context(), f, migrate{})
+		must(t, err)
+		if report.Ended || len(report.NotScannable) != 1 || report.NotScannable["g0"] == nil {
+			t.Errorf("the report is %+v", report)
+		}
+		if <-change.Done(); time.Since(start) < maxLife {
+			t.Errorf("the change ended after %v, before MaxLife of %v", time.Since(start), maxLife)
+		}
+	})
+}
