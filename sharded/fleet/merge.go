@@ -34,9 +34,10 @@ var errSourceExited = errors.New("fleet: the source ended its goroutine")
 // before what that source would have yielded, as far as is known. A panic of a source
 // or of compare, the end of a source's goroutine, and [ErrUnordered] are such errors.
 //
-// compare is called concurrently. See [Fleet.Observe] for who wants to know how merges end. Leaving the loop stops each source when it yields
+// compare is called concurrently. Leaving the loop stops each source when it yields
 // its next element; Merge does not wait for that. Give the sources a context, and
-// cancel it, where that may take long.
+// cancel it, where that may take long. [Fleet.Observe] is for who wants to know how
+// merges end.
 func Merge[T any](ctx context.Context, compare func(a, b T) int, prefetch int, from ...iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
