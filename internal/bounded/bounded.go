@@ -7,8 +7,8 @@ import (
 	"errors"
 )
 
-// errGoexit is what a caller gets whose call ended its goroutine.
-var errGoexit = errors.New("the call ended its goroutine with runtime.Goexit")
+// ErrGoexit is what a caller gets whose call ended its goroutine.
+var ErrGoexit = errors.New("the call ended its goroutine with runtime.Goexit")
 
 // guardKey finds the Done channel that a guard up the stack waits on.
 type guardKey struct{}
@@ -47,7 +47,7 @@ func DoThen[T any](ctx context.Context, fn func(context.Context) (T, error), the
 	// Room for one, so that a call that was left behind can end.
 	landed := make(chan result[T], 1)
 	go func() {
-		r := result[T]{err: errGoexit}
+		r := result[T]{err: ErrGoexit}
 		defer func() { landed <- r }()
 		defer then()
 		r.value, r.err = protect(context.WithValue(ctx, guardKey{}, done), fn)

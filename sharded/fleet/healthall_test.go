@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,12 @@ func TestHealthOfCallsOverAllThatHang(t *testing.T) {
 		},
 		"panics": func(h *hospital) {
 			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{BestEffort: true}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error { panic("boom") })
+		},
+		"ends its goroutine": func(h *hospital) {
+			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{BestEffort: true}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error {
+				runtime.Goexit()
+				return nil
+			})
 		},
 		"what is no fault": func(h *hospital) {
 			_, _ = h.Broadcast(h.t.Context(), fleet.Policy{BestEffort: true}, func(context.Context, fleet.Shard, corral.Cache[string, string]) error {

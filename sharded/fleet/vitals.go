@@ -158,10 +158,11 @@ func (v *vitals) ended(ctx context.Context, k kind, took time.Duration, err erro
 }
 
 // endedOfAll takes note of a call over all shards. How long it took says nothing, since
-// it may be a long one; nor does a panic, which is that of the function it was given.
+// it may be a long one; nor does a panic, or the end of the goroutine, which is that of the
+// function it was given.
 func (v *vitals) endedOfAll(ctx context.Context, took time.Duration, err error) {
 	flags := v.flags.Load()
-	if panicked := (*corral.PanicError)(nil); flags&flagOut != 0 || errors.As(err, &panicked) || errors.Is(err, corral.ErrGoexit) {
+	if panicked := (*corral.PanicError)(nil); flags&flagOut != 0 || errors.As(err, &panicked) || errors.Is(err, bounded.ErrGoexit) {
 		return
 	}
 	if flags&flagTimed == 0 {
