@@ -87,8 +87,13 @@ type End struct {
 	PageSizes  map[string]int // of the last page, by shard
 }
 
-// ask makes one call of a shard and counts it. A shard that is late is left behind.
+// ask makes one call of a shard and counts it, unless ctx has ended before. A shard that is
+// late is left behind.
 func ask[K comparable, V, R any](ctx context.Context, c *panel[K, V], m *member[K, V], items func(R) int, call func(ctx context.Context) (R, error)) (R, time.Duration, error) {
+	if ctx.Err() != nil {
+		var none R
+		return none, 0, context.Cause(ctx)
+	}
 	bound, cancel := ctx, func() {}
 	if t := c.policy.Timeout; t > 0 {
 		bound, cancel = context.WithTimeoutCause(ctx, t, errLate)

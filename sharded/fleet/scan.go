@@ -173,7 +173,9 @@ func (s *scan[K, V]) produce(ctx context.Context, m *member[K, V], size *sizer) 
 	for cursor, first := "", true; first || cursor != ""; first = false {
 		items, next, err := s.page(ctx, m, cursor, size)
 		if err != nil {
-			s.fail(m.shard.ID, err)
+			if ctx.Err() == nil { // else it has not failed: the scan is over
+				s.fail(m.shard.ID, err)
+			}
 			return
 		}
 		if first && !s.answered(ctx) {

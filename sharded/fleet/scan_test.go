@@ -179,7 +179,7 @@ func TestScanLeftEarly(t *testing.T) {
 				if err := goleak.Find(before, goleak.IgnoreTopFunction("testing/synctest.Run")); err != nil {
 					t.Error(err)
 				}
-				if end := told.want(t, fleet.Cancelled); end.Err != nil || end.Items == 0 {
+				if end := told.want(t, fleet.Cancelled); end.Err != nil || end.Items == 0 || end.Failed != 0 {
 					t.Errorf("the end is %+v", end)
 				}
 				calls := caches[0].calls.Load()
@@ -208,8 +208,9 @@ func TestScanBackPressure(t *testing.T) {
 			}
 			break
 		}
-		if end := told.want(t, fleet.Cancelled); end.Waits != 1 || f.Stats().Waits != 1 {
-			t.Errorf("%d waits, and %d in the stats, want 1", end.Waits, f.Stats().Waits)
+		// once, or, if the buffer was full before the loop began, twice
+		if end := told.want(t, fleet.Cancelled); end.Waits < 1 || end.Waits > 2 || f.Stats().Waits != uint64(end.Waits) {
+			t.Errorf("%d waits, and %d in the stats, want 1 or 2", end.Waits, f.Stats().Waits)
 		}
 		many, caches, _, _ := filled(t, 8, 1000)
 		for range many.Scan(t.Context(), scanOptions{PageSize: fixed(page)}) {

@@ -153,9 +153,18 @@ func TestScanEndsWithItsContext(t *testing.T) {
 				if err != cause {
 					t.Errorf("the error is %v, want the cause", err)
 				}
-				told.want(t, fleet.Cancelled)
-				if s := f.Stats().Shards["s00"].OverAll; s.Errors != 0 {
-					t.Errorf("the shard has %d errors", s.Errors)
+				if end := told.want(t, fleet.Cancelled); end.Failed != 0 {
+					t.Errorf("%d shards failed", end.Failed)
+				}
+				calls := uint64(1)
+				if when == 0 { // and not by chance
+					for range 20 {
+						_, _ = gather(ctx, f, scanOptions{})
+					}
+					calls = 0
+				}
+				if s := f.Stats().Shards["s00"].OverAll; s.Errors != 0 || s.Calls != calls || len(told.calls) != 2*int(calls) {
+					t.Errorf("the shard has %d errors of %d calls, and the hook was told of %d", s.Errors, s.Calls, len(told.calls))
 				}
 			})
 		})
