@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ type HealthOptions struct {
 	// MinPause is how long a shard is left alone when it is put out. Each probe that
 	// fails doubles the pause, up to MaxPause; so does it if the shard is put out again
 	// within MaxPause of its return. Each is shortened by up to a fifth, at random.
-	// Zero is 10 s, and 60 s for MaxPause.
+	// Zero is 10 s, and 60 s for MaxPause, or as far as the other one if that is beyond.
 	MinPause, MaxPause time.Duration
 
 	// Recheck is how often a shard that can tell which incarnation it is
@@ -274,7 +275,7 @@ func (o HealthOptions) withDefaults() HealthOptions {
 		zero  time.Duration
 	}{
 		{&o.Late, 100 * time.Millisecond}, {&o.Slow, 50 * time.Millisecond}, {&o.ProbeTimeout, time.Second},
-		{&o.Recheck, time.Second}, {&o.MinPause, 10 * time.Second}, {&o.MaxPause, max(60*time.Second, o.MinPause)},
+		{&o.Recheck, time.Second}, {&o.MinPause, min(10*time.Second, cmp.Or(o.MaxPause, 10*time.Second))}, {&o.MaxPause, max(60*time.Second, o.MinPause)},
 	} {
 		if *d.field == 0 {
 			*d.field = d.zero

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,5 +61,51 @@ func TestHealthOfDrainedShardsWhenOthersLeave(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		<-change.Done()
+	})
+}
+
+// What an operator leaves to itself again is as its calls say, also if they said so while it
+// was held.
+func TestHealthOfShardsLeftToThemselves(t *testing.T) {
+	t.Run("slow", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHospital(t, 3, fleet.Options[string]{})
+			must(t, h.SetState(t.Context(), "s00", fleet.StateHealthy))
+			h.patients[0].do(func(context.Context, string) error { time.Sleep(80 * time.Millisecond); return nil })
+			must(t, h.get(0, 10))
+			must(t, h.SetState(t.Context(), "s00", fleet.StateUnknown))
+			must(t, h.get(0, 1))
+			h.wantChanges("s00 unknown>healthy out=false", "s00 healthy>degraded out=false")
+		})
+	})
+	t.Run("well, when others leave", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHospital(t, 3, fleet.Options[string]{MaxLife: time.Hour})
+			for _, s := range []fleet.State{fleet.StateUnhealthy, fleet.StateUnknown} {
+				must(t, h.SetState(t.Context(), "s00", s))
+				must(t, h.SetState(t.Context(), "s01", s))
+			}
+			next := equal(2)
+			next.Epoch = 2
+			change, err := h.Apply(t.Context(), next)
+			must(t, err)
+			synctest.Wait()
+			must(t, h.get(0, 1))
+			h.wantChanges("s00 unknown>unhealthy out=true", "s01 unknown>unhealthy out=true",
+				"s00 unhealthy>unhealthy out=false", "s00 unhealthy>healthy out=false")
+			time.Sleep(time.Hour)
+			<-change.Done()
+		})
+	})
+}
+
+// A MaxPause that is shorter than the default MinPause bounds the first pause too.
+func TestHealthMaxPauseAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHospital(t, 3, fleet.Options[string]{Health: fleet.HealthOptions{MaxPause: 2 * time.Second}})
+		h.putOut(0)
+		if took := h.recover(0); took > 3*time.Second {
+			t.Errorf("it was out for %v", took)
+		}
 	})
 }

@@ -81,7 +81,7 @@ type vitals struct {
 const (
 	flagOut     = 1 << iota // it is not read
 	flagFailing             // the last read, or the last write, failed
-	flagNew                 // no call has ended
+	flagNew                 // no call has ended since it is left to itself
 	flagTimed               // its calls are timed
 	flagSlow                // these take long
 	flagFenced              // some of what it holds is fenced
@@ -392,6 +392,7 @@ func (v *vitals) hold(ctx context.Context, s State, readmit func(ctx context.Con
 	w.mu.Lock()
 	var e *HealthChange
 	v.held = s != StateUnknown
+	v.setFlag(flagNew, !v.held) // the next call says how it is: meanwhile nobody has
 	switch {
 	case s == StateUnhealthy:
 		if !v.out() {
