@@ -20,7 +20,7 @@ func (m *member[K, V]) get(ctx context.Context, t tier, key K) (*corral.Entry[V]
 		m.numbers.calls.Add()
 		e, err := m.tiers[t].cache.Get(ctx, key)
 		if err != nil {
-			m.ended(ctx, aRead, time.Time{}, err)
+			m.ended(ctx, aRead, -1, err)
 		}
 		return e, err
 	}
@@ -60,7 +60,7 @@ func (m *member[K, V]) getValue(ctx context.Context, key K) (value V, life time.
 		m.numbers.calls.Add()
 		value, life, ok, err = m.plain.GetValue(ctx, key)
 		if err != nil {
-			m.ended(ctx, aRead, time.Time{}, err)
+			m.ended(ctx, aRead, -1, err)
 		}
 		return value, life, ok, err
 	}
@@ -155,12 +155,13 @@ func (m *member[K, V]) reading(ctx context.Context, key K, call func() error) er
 	}
 	start := m.begin(flags)
 	err := call()
-	if !start.IsZero() && manykeys.Partial[K](err) {
+	took := m.took(start)
+	if took >= 0 && manykeys.Partial[K](err) {
 		if lost := m.recognize(ctx, start); lost != nil {
-			err = lost
+			err, took = lost, time.Since(start)
 		}
 	}
-	m.ended(ctx, aRead, start, err)
+	m.ended(ctx, aRead, took, err)
 	return err
 }
 
@@ -173,14 +174,21 @@ func (m *member[K, V]) begin(flags uint32) (start time.Time) {
 	return start
 }
 
-// ended takes note of how a call of the shard ended.
-func (m *member[K, V]) ended(ctx context.Context, k kind, start time.Time, err error) {
-	took, err := time.Duration(-1), m.worst(err)
-	if !start.IsZero() {
-		took = time.Since(start)
-		m.numbers.latency.Add(took)
+// took returns how long a call took that has returned, and counts that; below zero if it
+// was not timed. What comes after it, such as the question which incarnation the shard is,
+// is no part of it.
+func (m *member[K, V]) took(start time.Time) time.Duration {
+	if start.IsZero() {
+		return -1
 	}
-	if m.vitals.ended(ctx, k, took, err) {
+	took := time.Since(start)
+	m.numbers.latency.Add(took)
+	return took
+}
+
+// ended takes note of how a call of the shard ended.
+func (m *member[K, V]) ended(ctx context.Context, k kind, took time.Duration, err error) {
+	if m.vitals.ended(ctx, k, took, m.worst(err)) {
 		m.numbers.errors.Add(1)
 	}
 }
@@ -195,7 +203,7 @@ func (m *member[K, V]) storing(ctx context.Context, call func() error) error {
 	}
 	start := m.begin(flags)
 	err := call()
-	m.ended(ctx, aWrite, start, err)
+	m.ended(ctx, aWrite, m.took(start), err)
 	return err
 }
 
@@ -225,7 +233,7 @@ func (m *member[K, V]) writing(ctx context.Context, t tier, call func() error, k
 	start := m.begin(flags)
 	err := call()
 	returned = true
-	m.ended(ctx, aWrite, start, err)
+	m.ended(ctx, aWrite, m.took(start), err)
 	switch {
 	case err != nil && user && tried:
 		m.fenceFailed(ctx, keys, err, out)
@@ -302,10 +310,15 @@ func (m *member[K, V]) worst(err error) error {
 // shard is probed with.
 func (m *member[K, V]) refuse(key K) error {
 	m.numbers.refused.Add(1)
+	m.probe(key)
+	return ErrUnhealthy
+}
+
+// probe starts the probe of a shard that is out, if it is due.
+func (m *member[K, V]) probe(key K) {
 	if v := &m.vitals; v.ward.now() >= v.due.Load() {
 		v.startProbe(func(ctx context.Context) error { return m.canary(ctx, key) }, m.readmit)
 	}
-	return ErrUnhealthy
 }
 
 func (m *member[K, V]) canary(ctx context.Context, key K) error {

@@ -115,7 +115,6 @@ func (f *Fleet[K, V]) takes(m *member[K, V], want int) (got int) {
 		got = m.lent.take(f.ward.now(), f.gutter().Fills, want)
 	}
 	f.numbers.gutter.refused.Add(uint64(want - got))
-	f.numbers.gutter.fills.Add(uint64(got))
 	return got
 }
 
@@ -124,10 +123,14 @@ func (m *member[K, V]) slow() bool {
 	return slices.ContainsFunc(m.shards(), func(m *member[K, V]) bool { return m.vitals.flags.Load()&flagSlow != 0 })
 }
 
-// untake gives back what was taken for fills that need not be.
-func (f *Fleet[K, V]) untake(m *member[K, V], n int) {
-	m.lent.giveBack(f.gutter().Fills, n)
-	f.numbers.gutter.fills.Add(-uint64(n))
+// filled counts what of keys was stored in the gutter, and returns err.
+func filled[K comparable, V any](f *Fleet[K, V], keys []K, err error) error {
+	for _, key := range keys {
+		if manykeys.Of(err, key) == nil {
+			f.numbers.gutter.fills.Add(1)
+		}
+	}
+	return err
 }
 
 // shortLived returns e as the gutter keeps it; nil if its time is over.

@@ -37,10 +37,11 @@ func (f *Fleet[K, V]) acquireLent(ctx context.Context, m *member[K, V], keys []K
 			unused++
 			continue
 		}
+		f.numbers.gutter.fills.Add(1)
 		leases[i].Token = lentMark + cmp.Or(leases[i].Token, requests[i].Token)
 	}
 	if unused > 0 {
-		f.untake(m, unused)
+		m.lent.giveBack(f.gutter().Fills, unused)
 	}
 	return leases, manykeys.Each(keys, func(i int) error {
 		if i >= n {

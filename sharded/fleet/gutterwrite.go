@@ -149,7 +149,11 @@ func (f *Fleet[K, V]) lendOne(m *member[K, V], store func() error) error {
 	if f.takes(m, 1) == 0 {
 		return ErrUnhealthy
 	}
-	return store()
+	err := store()
+	if err == nil {
+		f.numbers.gutter.fills.Add(1)
+	}
+	return err
 }
 
 // lendMany stores values for other shards, as far as m has room.
@@ -157,7 +161,7 @@ func (c calls[K, V]) lendMany(ctx context.Context, m *member[K, V], keys []K, en
 	n := c.fleet.takes(m, len(keys))
 	var stored error = ErrUnhealthy
 	if n > 0 {
-		stored = m.setMany(ctx, c.tier, keys[:n], c.fleet.allShortLived(entries[:n]))
+		stored = filled(c.fleet, keys[:n], m.setMany(ctx, c.tier, keys[:n], c.fleet.allShortLived(entries[:n])))
 	}
 	return manykeys.Each(keys, func(i int) error {
 		if i >= n {

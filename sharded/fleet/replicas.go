@@ -89,6 +89,7 @@ func (r *replicas[K, V]) ranked(key K) ([]*replica[K, V], error) {
 type way[K comparable, V any] struct {
 	ranked []*replica[K, V]
 	steps  []*replica[K, V] // first where it is read, then where else it may be
+	spared []*replica[K, V] // those that are out, and would be asked before
 }
 
 // at returns a step, nil if there is none.
@@ -116,14 +117,15 @@ func (r *replicas[K, V]) way(key K) (w way[K, V], err error) {
 		func(m *replica[K, V]) bool { return m.read },
 		func(m *replica[K, V]) bool { return m.was },
 	} {
-		if m := firstWell(w.ranked, key, fits); m != nil && !slices.Contains(w.steps, m) {
+		if m := w.firstWell(key, fits); m != nil && !slices.Contains(w.steps, m) {
 			w.steps = append(w.steps, m)
 		}
 	}
 	if len(w.steps) == 0 {
 		for _, m := range w.ranked {
-			if m.read {
+			if m.read { // which says itself that it is out
 				w.steps = append(w.steps, m)
+				w.spared = slices.DeleteFunc(w.spared, func(s *replica[K, V]) bool { return s == m })
 				break
 			}
 		}
@@ -131,19 +133,27 @@ func (r *replicas[K, V]) way(key K) (w way[K, V], err error) {
 	return w, nil
 }
 
-// firstWell returns the first that fits and is not out. Those before it are probed when
-// that is due.
-func firstWell[K comparable, V any](ranked []*replica[K, V], key K, fits func(m *replica[K, V]) bool) *replica[K, V] {
-	for _, m := range ranked {
+// firstWell returns the first that fits and is not out. Those before it are spared, and
+// probed when that is due.
+func (w *way[K, V]) firstWell(key K, fits func(m *replica[K, V]) bool) *replica[K, V] {
+	for _, m := range w.ranked {
 		switch {
 		case !fits(m):
 		case !m.vitals.out():
 			return m
-		default:
-			_ = m.refuse(key)
+		case !slices.Contains(w.spared, m):
+			w.spared = append(w.spared, m)
+			m.probe(key)
 		}
 	}
 	return nil
+}
+
+// spare counts a call that these are not asked by.
+func spare[K comparable, V any](those []*replica[K, V]) {
+	for _, m := range those {
+		m.numbers.refused.Add(1)
+	}
 }
 
 // enough reports whether an answer ends the search for a key. A Loader that misses asks
@@ -169,6 +179,7 @@ func (r *replicas[K, V]) Get(ctx context.Context, key K) (e *corral.Entry[V], er
 	if failed != nil {
 		return nil, failed
 	}
+	spare(w.spared)
 	if len(w.steps) == 0 {
 		return nil, ErrUnhealthy
 	}
@@ -214,10 +225,17 @@ func (r *replicas[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry
 // ways returns the way of each key. A key that none can be asked for has an error.
 func (r *replicas[K, V]) ways(keys []K) ([]way[K, V], error) {
 	ways := make([]way[K, V], len(keys))
+	var spared []*replica[K, V] // of all keys, each by one call
+	defer func() { spare(spared) }()
 	for i, key := range keys {
 		var err error
 		if ways[i], err = r.way(key); err != nil {
 			return nil, err
+		}
+		for _, m := range ways[i].spared {
+			if !slices.Contains(spared, m) {
+				spared = append(spared, m)
+			}
 		}
 		if len(ways[i].steps) == 0 {
 			return nil, ErrUnhealthy

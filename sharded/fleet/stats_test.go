@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -265,6 +266,86 @@ func TestStats_ACopyThatIsRefused(t *testing.T) {
 		_, err = f.Acquire(t.Context(), "k", corral.LeaseRequest[string]{Token: "t"})
 		if must(t, err); f.Stats().Moved != want {
 			t.Errorf("leases: %+v", f.Stats().Moved)
+		}
+	})
+}
+
+// A call that a replica which is out was spared counts once, however the key ranks it, and one
+// of many keys as one.
+func TestStats_OfAReplicaThatIsOut(t *testing.T) {
+	r := newRegion(time.Minute)
+	f, _ := r.process(t, "west", replicated(1, 1, "east", "north", "west"), fleet.Options[string]{})
+	must(t, f.SetState(t.Context(), "g0 west", fleet.StateUnhealthy))
+	var keys []string
+	for i := range 20 {
+		keys = append(keys, fmt.Sprint("key", i))
+		_, err := f.Get(t.Context(), keys[i])
+		must(t, err)
+		_, stop := f.Watch(keys[i])
+		stop()
+	}
+	_, err := f.GetMany(t.Context(), keys)
+	must(t, err)
+	if s := f.Stats().Shards["g0 west"]; s.Calls != 0 || s.Refused != 21 {
+		t.Errorf("%d calls, %d refused; want 0 and 21", s.Calls, s.Refused)
+	}
+	for _, id := range []string{"g0 east", "g0 north", "g0 west"} {
+		must(t, f.SetState(t.Context(), id, fleet.StateUnhealthy))
+	}
+	before := f.Stats().Shards
+	_, err = f.Get(t.Context(), "key")
+	wantIs(t, err, fleet.ErrUnhealthy)
+	for id, s := range f.Stats().Shards {
+		if s.Refused != before[id].Refused+1 {
+			t.Errorf("all are out, and %s was spared %d calls", id, s.Refused-before[id].Refused)
+		}
+	}
+}
+
+// What the gutter does not take was not filled.
+func TestStats_AFillThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHospital(t, 3, withGutter(10*time.Second))
+		l := loader(t, h.Fleet)
+		must(t, h.SetState(t.Context(), "s00", fleet.StateUnhealthy))
+		for _, refuse := range []bool{true, false} {
+			for _, p := range h.patients {
+				p.do(func(_ context.Context, call string) error {
+					if refuse && call == "set" {
+						return corral.ErrRefused
+					}
+					return nil
+				})
+			}
+			load, _ := numberedLoads()
+			_, err := l.GetOrLoad(t.Context(), h.keys[0][0], load)
+			must(t, err)
+			synctest.Wait()
+		}
+		if s := h.Stats().Gutter; s != (fleet.GutterStats{Fills: 1}) {
+			t.Errorf("%+v, want one fill", s)
+		}
+		must(t, l.Close(t.Context()))
+	})
+}
+
+// That a read waits until the shard has said which it is makes it no slower.
+func TestStats_LatencyIsThatOfTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		farm := newFarm(t, 1)
+		f := farm.process(fleet.Options[string]{}, plainly)
+		farm.servers[0].do(func(_ context.Context, call string) error {
+			if call == "incarnation" {
+				time.Sleep(400 * time.Millisecond)
+			} else {
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		})
+		_, err := f.Get(t.Context(), farm.keys[0][0])
+		must(t, err)
+		if s, h := f.Stats().Shards["s00"], f.Health()[0]; s.Latency.Sum != time.Millisecond || h.State != fleet.StateHealthy {
+			t.Errorf("it is %v, and took %v", h.State, s.Latency.Sum)
 		}
 	})
 }
