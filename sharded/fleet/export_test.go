@@ -1,8 +1,11 @@
 package fleet
 
 import (
+	"context"
 	"math/bits"
 	"time"
+
+	"github.com/corralcache/corral"
 )
 
 // Hash hashes a key as a fleet with these options does.
@@ -96,4 +99,9 @@ func Pace(workers int, latency time.Duration, took ...time.Duration) (limit floa
 		p.leave(t, 0)
 	}
 	return p.limit, p.pause
+}
+
+// PageOfGroup is ScanPage of the first group, which migrations ask.
+func PageOfGroup[K comparable, V any](ctx context.Context, f *Fleet[K, V], cursor string, count int) ([]corral.ScanItem[K, V], string, error) {
+	return f.placed.Load().layout.members[0].scanner.ScanPage(ctx, cursor, count, true)
 }

@@ -102,6 +102,7 @@ func (c *scanCursor) String() string {
 }
 
 // cursorOf returns what a cursor of n replicas says, the empty one that nothing was visited.
+// What is left for the end was come to before: else what comes after it would be passed over.
 func cursorOf(text string, n int) (c scanCursor, ok bool) {
 	if text == "" {
 		return c, true
@@ -124,5 +125,5 @@ func cursorOf(text string, n int) (c scanCursor, ok bool) {
 			c.left = append(c.left, i)
 		}
 	}
-	return c, true
+	return c, c.last() || !slices.ContainsFunc(c.left, func(i int) bool { return i > c.at })
 }
