@@ -258,3 +258,18 @@ func TestHealthOfTheOldOwner(t *testing.T) {
 		})
 	}
 }
+
+// A shard that is out is not read by ScanPage either; the others are.
+func TestHealthOfAScanPage(t *testing.T) {
+	h := newHospital(t, 2, fleet.Options[string]{})
+	_, next, err := h.ScanPage(t.Context(), "", 100, true)
+	must(t, err)
+	must(t, h.SetState(t.Context(), "s00", fleet.StateUnhealthy))
+	_, _, err = h.ScanPage(t.Context(), "", 100, true)
+	wantIs(t, err, fleet.ErrUnhealthy)
+	if n := h.patients[0].writes.Load(); n != 1 {
+		t.Errorf("it was asked for %d pages, want the one before", n)
+	}
+	_, _, err = h.ScanPage(t.Context(), next, 100, true)
+	must(t, err)
+}

@@ -30,8 +30,8 @@ func (s scanning[K, V]) CheckScan() error {
 }
 
 // ScanPage is ScanPage of one shard after the other, in order of their IDs. The
-// cursor names the shard. It is for who takes the fleet for a cache; Scan has all
-// shards at work.
+// cursor names the shard, and one that is out is [ErrUnhealthy]. It is for who takes the
+// fleet for a cache; Scan has all shards at work.
 func (s scanning[K, V]) ScanPage(ctx context.Context, cursor string, count int, keysOnly bool) (items []corral.ScanItem[K, V], next string, err error) {
 	if s.fleet.closed.Load() {
 		return nil, "", ErrClosed
@@ -45,6 +45,9 @@ func (s scanning[K, V]) ScanPage(ctx context.Context, cursor string, count int, 
 		return nil, "", err
 	}
 	m := l.members[i]
+	if !m.healthy() {
+		return nil, "", ErrUnhealthy
+	}
 	start := time.Now()
 	items, next, err = m.scanPage(ctx, inner, count, keysOnly)
 	e := ShardCall{Op: OpScan, Shard: m.shard.ID, Items: len(items), Took: time.Since(start), Err: err}
