@@ -92,7 +92,9 @@ type Hooks struct {
 	// Epochs could not be read.
 	ChangeError func(ctx context.Context, s Shard, err error)
 
-	// HealthChange is told that a shard is in another state, or out, or no longer.
+	// HealthChange is told that a shard is in another state, or out, or no longer: of
+	// one shard's changes one after the other, in the order in which they were. A call
+	// that makes a change while another is told does not wait.
 	HealthChange func(ctx context.Context, e HealthChange)
 
 	// ShardCall is told of every call of a shard that a Broadcast or a Scan made.

@@ -35,8 +35,8 @@ func (w *ward) reckon() {
 			return
 		}
 		next.setFlag(flagOut, false)
-		if e := next.changeLocked(StateUnhealthy, next.err); e != nil && !w.over {
-			w.probes.Go(func() { w.told(w.life, e) })
+		if next.changeLocked(w.life, StateUnhealthy, next.err) && !w.over {
+			w.probes.Go(next.tellChanges)
 		}
 	}
 }

@@ -67,7 +67,9 @@ type vitals struct {
 	// These are guarded by ward.mu.
 	state     State
 	since     time.Time
-	said      bool // of the last change that was told, whether the shard was out
+	said      bool // of the last change that is told, whether the shard was out
+	untold    []untold
+	telling   bool // somebody tells them
 	held      bool
 	failures  [kinds]int // in a row
 	successes int        // of probes, in a row
@@ -209,15 +211,14 @@ func (v *vitals) failed(ctx context.Context, k kind, f Fault, err error) {
 		v.failures[k] = max(v.failures[k], w.opts.Failures)
 	}
 	v.setFlag(flagFailing, true)
-	var e *HealthChange
 	if v.failures[k] >= w.opts.Failures && !v.out() && !v.held && !w.opts.Off {
 		if v.roomLocked() {
 			v.putOutLocked()
 		}
-		e = v.changeLocked(StateUnhealthy, err)
+		v.changeLocked(ctx, StateUnhealthy, err)
 	}
 	w.mu.Unlock()
-	w.told(ctx, e)
+	v.tellChanges()
 }
 
 // succeeded takes note of a call that went well.
@@ -231,12 +232,11 @@ func (v *vitals) succeeded(ctx context.Context, k kind, took time.Duration) {
 	v.failures[k] = 0
 	v.setFlag(flagFailing, v.mostLocked() > 0)
 	v.setFlag(flagNew, false)
-	var e *HealthChange
 	if !v.out() && !v.held && v.mostLocked() < w.opts.Failures {
-		e = v.changeLocked(v.wellLocked(), nil)
+		v.changeLocked(ctx, v.wellLocked(), nil)
 	}
 	w.mu.Unlock()
-	w.told(ctx, e)
+	v.tellChanges()
 }
 
 // wellLocked is the state of a shard whose calls go well.
@@ -299,25 +299,6 @@ func (v *vitals) returnLocked() {
 	v.flags.And(^uint32(flagOut | flagFailing | flagNew | flagSlow))
 }
 
-// changeLocked changes the state, and returns what is to be told.
-func (v *vitals) changeLocked(to State, err error) *HealthChange {
-	out := v.out()
-	if v.state == to && v.said == out {
-		return nil
-	}
-	e := &HealthChange{Shard: v.shard, From: v.state, To: to, Out: out, Err: err}
-	if v.said = out; v.state != to {
-		v.state, v.since = to, time.Now()
-	}
-	return e
-}
-
-func (w *ward) told(ctx context.Context, e *HealthChange) {
-	if e != nil {
-		w.tell(ctx, *e)
-	}
-}
-
 // startProbe starts the probe that is due, unless somebody else has.
 func (v *vitals) startProbe(probe, readmit func(ctx context.Context) error) {
 	if !v.probing.CompareAndSwap(false, true) {
@@ -351,7 +332,6 @@ func (v *vitals) probe(probe, readmit func(ctx context.Context) error) {
 		return
 	}
 	w.mu.Lock()
-	var e *HealthChange
 	switch now := w.now(); {
 	case v.held || !v.out(): // an operator was faster
 	case err != nil:
@@ -360,13 +340,13 @@ func (v *vitals) probe(probe, readmit func(ctx context.Context) error) {
 		v.due.Store(now + int64(shortened(v.pause)))
 	case enough:
 		v.returnLocked()
-		e = v.changeLocked(v.wellLocked(), nil)
+		v.changeLocked(w.life, v.wellLocked(), nil)
 	default:
 		v.successes++
 		v.due.Store(now + int64(w.opts.MinPause/10))
 	}
 	w.mu.Unlock()
-	w.told(w.life, e)
+	v.tellChanges()
 }
 
 // try makes one probe. What is no fault is well.
@@ -390,7 +370,6 @@ func (v *vitals) hold(ctx context.Context, s State, readmit func(ctx context.Con
 	}
 	w := v.ward
 	w.mu.Lock()
-	var e *HealthChange
 	v.held = s != StateUnknown
 	v.setFlag(flagNew, !v.held) // the next call says how it is: meanwhile nobody has
 	switch {
@@ -399,16 +378,16 @@ func (v *vitals) hold(ctx context.Context, s State, readmit func(ctx context.Con
 			v.putOutLocked()
 		}
 		v.due.Store(never)
-		e = v.changeLocked(StateUnhealthy, nil)
+		v.changeLocked(ctx, StateUnhealthy, nil)
 	case s == StateHealthy:
 		v.returnLocked()
 		v.setFlag(flagWarming, false)
-		e = v.changeLocked(StateHealthy, nil)
+		v.changeLocked(ctx, StateHealthy, nil)
 	case v.out():
 		v.successes = 0
 		v.due.Store(w.now())
 	}
 	w.mu.Unlock()
-	w.told(ctx, e)
+	v.tellChanges()
 	return nil
 }

@@ -84,30 +84,30 @@ func (v *vitals) coolLocked() {
 func (v *vitals) warmer(ctx context.Context, rate int64) {
 	w := v.ward
 	w.mu.Lock()
-	var e *HealthChange
 	if flags := v.flags.Load(); flags&flagWarming != 0 && (2*rate >= v.warm.before || w.now() >= v.warm.until) {
 		v.setFlag(flagWarming, false)
 		if v.state == StateWarming {
-			e = v.changeLocked(v.wellLocked(), nil)
+			v.changeLocked(ctx, v.wellLocked(), nil)
 		}
 	}
 	w.mu.Unlock()
-	w.told(ctx, e)
+	v.tellChanges()
 }
 
 // replaced takes note that the shard is another incarnation.
 func (v *vitals) replaced(ctx context.Context, err error) {
 	w := v.ward
 	w.mu.Lock()
-	e := &HealthChange{Shard: v.shard, From: v.state, To: v.state, Out: v.out(), Err: err}
+	told := false
 	if !v.out() && !v.held {
 		v.coolLocked()
 		if v.state == StateHealthy || v.state == StateUnknown {
-			if told := v.changeLocked(v.wellLocked(), err); told != nil {
-				e = told
-			}
+			told = v.changeLocked(ctx, v.wellLocked(), err)
 		}
 	}
+	if !told {
+		v.untold = append(v.untold, untold{ctx, HealthChange{Shard: v.shard, From: v.state, To: v.state, Out: v.out(), Err: err}})
+	}
 	w.mu.Unlock()
-	w.told(ctx, e)
+	v.tellChanges()
 }
