@@ -75,7 +75,7 @@ func (c calls[K, V]) Delete(ctx context.Context, key K) error {
 
 // write makes op where the key is, or lend in its gutter; see [Fleet.writeOne].
 func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(ctx context.Context, m *member[K, V]) error) error {
-	return c.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
+	return c.writing(ctx, func() []K { return []K{key} }, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := c.fleet.routeBy(ctx, p, key)
 		if err != nil {
 			return err
@@ -144,7 +144,7 @@ func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 
 // writeMany makes op where keys are, or lend in their gutters; see [Fleet.writeOne].
 func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx context.Context, m *member[K, V], p part[K]) error) error {
-	return c.fleet.writing(ctx, func(pl *placement[K, V], before []*placement[K, V]) error {
+	return c.writing(ctx, func() []K { return keys }, func(pl *placement[K, V], before []*placement[K, V]) error {
 		err := c.writeAll(ctx, pl, keys, func() error {
 			return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) (err error) {
 				if err := c.fleet.afterLate(ctx, c.tier, s, p.keys); err != nil {

@@ -4,7 +4,56 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
+
+	"github.com/corralcache/corral/internal/bounded"
 )
+
+// writing calls write with what is in force, and again if that changed meanwhile: a
+// write that began before another process read elsewhere, however long it took, has
+// not told that process. before is what was in force when it was made before. A write that
+// cannot be made again leaves nothing by that, either.
+func (c calls[K, V]) writing(ctx context.Context, keys func() []K, write func(p *placement[K, V], before []*placement[K, V]) error) error {
+	var before []*placement[K, V]
+	for {
+		p, err := c.fleet.inForce(ctx)
+		if err != nil {
+			return errors.Join(err, c.clearLate(ctx, before, keys))
+		}
+		err = write(p, before)
+		if c.fleet.still(p) {
+			return err
+		}
+		if len(before) == 0 || before[len(before)-1] != p {
+			before = append(before, p)
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx), c.clearLate(ctx, before, keys))
+		}
+	}
+}
+
+// clearTimeout bounds what is cleared after the context of a write has ended.
+const clearTimeout = time.Second
+
+// clearLate is clearEarlier of a write that nobody waits for any more. What cannot be
+// cleared is fenced.
+func (c calls[K, V]) clearLate(ctx context.Context, before []*placement[K, V], keys func() []K) error {
+	if len(before) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), clearTimeout, errLate)
+	defer cancel()
+	return c.fleet.clearEarlier(ctx, before, c.fleet.placed.Load(), keys(), func(m *member[K, V], keys []K) error {
+		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, m.deleteMany(ctx, c.tier, keys)
+		})
+		if err != nil {
+			m.fenceFailed(ctx, keys, err, true)
+		}
+		return err
+	})
+}
 
 // clearEarlier calls clear with the keys that a write, which is made again because the
 // topology changed meanwhile, may have stored by one of the placements before at a shard

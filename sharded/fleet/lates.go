@@ -21,14 +21,22 @@ type lates[K comparable] struct {
 }
 
 // leave makes a call that writes keys, until ctx ends, and reports whether it then left the
-// call behind.
-func leave[K comparable, R any](ctx context.Context, l *lates[K], keys []K, call func(ctx context.Context) (R, error)) (R, bool, error) {
+// call behind. If the topology is another one when that returns, what it has stored is
+// cleared: who made the write has looked for that before.
+func leave[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, call func(ctx context.Context) (R, error)) (R, bool, error) {
+	l, placed := &f.lates, f.placed.Load()
 	returned, left := false, false // guarded by l.mu
 	r, err := bounded.DoThen(ctx, call, func() {
 		l.mu.Lock()
-		defer l.mu.Unlock()
-		if returned = true; left {
-			l.endLocked(keys)
+		returned = true
+		late := left
+		l.mu.Unlock()
+		if !late {
+			return
+		}
+		defer l.end(keys)
+		if f.placed.Load() != placed {
+			_ = calls[K, V]{f, whole}.clearLate(ctx, []*placement[K, V]{placed}, func() []K { return keys })
 		}
 	})
 	l.mu.Lock()
@@ -52,7 +60,9 @@ func (l *lates[K]) addLocked(keys []K) {
 	l.some.Store(int64(len(l.keys)))
 }
 
-func (l *lates[K]) endLocked(keys []K) {
+func (l *lates[K]) end(keys []K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, key := range keys {
 		if l.keys[key]--; l.keys[key] == 0 {
 			delete(l.keys, key)

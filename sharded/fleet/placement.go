@@ -78,29 +78,6 @@ func (f *Fleet[K, V]) still(p *placement[K, V]) bool {
 	return (f.epoch == nil || f.epoch.valid()) && f.placed.Load() == p // in this order: see epoch.renew
 }
 
-// writing calls write with what is in force, and again if that changed meanwhile: a
-// write that began before another process read elsewhere, however long it took, has
-// not told that process. before is what was in force when it was made before.
-func (f *Fleet[K, V]) writing(ctx context.Context, write func(p *placement[K, V], before []*placement[K, V]) error) error {
-	var before []*placement[K, V]
-	for {
-		p, err := f.inForce(ctx)
-		if err != nil {
-			return err
-		}
-		err = write(p, before)
-		switch {
-		case f.still(p):
-			return err
-		case ctx.Err() != nil:
-			return errors.Join(err, context.Cause(ctx))
-		}
-		if len(before) == 0 || before[len(before)-1] != p {
-			before = append(before, p)
-		}
-	}
-}
-
 // route returns where key is by what is in force.
 func (f *Fleet[K, V]) route(ctx context.Context, key K) (site[K, V], error) {
 	p, err := f.inForce(ctx)

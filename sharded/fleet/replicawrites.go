@@ -114,7 +114,7 @@ func (f *Fleet[K, V]) share(ctx context.Context, m *member[K, V], keys []K, call
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Until(end)/time.Duration(calls), errLate)
 	defer cancel()
-	_, left, err := leave(ctx, &f.lates, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	_, left, err := leave(ctx, f, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	if left {
 		site[K, V]{at: m}.givenUp(ctx, keys, err)
 	}

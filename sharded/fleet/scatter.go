@@ -75,7 +75,7 @@ func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys
 				return
 			}
 			left := false
-			if a.results, left, a.err = leave(ctx, late, p.keys, call); left {
+			if a.results, left, a.err = leave(ctx, f, p.keys, call); left {
 				s.givenUp(ctx, p.keys, a.err)
 			}
 		})

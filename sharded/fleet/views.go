@@ -196,7 +196,8 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 	if most := b.fleet.opts.MaxLife; most > 0 {
 		life = min(life, most)
 	}
-	return b.fleet.writing(ctx, func(p *placement[K, V], before []*placement[K, V]) error {
+	all := calls[K, V]{b.fleet, whole}
+	return all.writing(ctx, func() []K { return []K{key} }, func(p *placement[K, V], before []*placement[K, V]) error {
 		s, err := b.fleet.routeBy(ctx, p, key)
 		if err != nil {
 			return err
@@ -214,7 +215,7 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 			},
 		)
 		if len(before) > 0 {
-			err = errors.Join(err, calls[K, V]{b.fleet, whole}.clearEarlier(ctx, before, p, []K{key}))
+			err = errors.Join(err, all.clearEarlier(ctx, before, p, []K{key}))
 		}
 		return err
 	})
