@@ -76,7 +76,7 @@ func (c calls[K, V]) Delete(ctx context.Context, key K) error {
 // write makes op where the key is, or lend in its gutter; see [Fleet.writeOne].
 func (c calls[K, V]) write(ctx context.Context, key K, op, lend func(ctx context.Context, m *member[K, V]) error) error {
 	return c.writing(ctx, func() []K { return []K{key} }, func(p *placement[K, V], before []*placement[K, V]) error {
-		s, err := c.fleet.routeBy(ctx, p, key)
+		s, err := c.fleet.routeBy(ctx, p, key, len(before) > 0)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (c calls[K, V]) GetMany(ctx context.Context, keys []K) ([]*corral.Entry[V],
 	return scatter(ctx, c.fleet, keys, func(ctx context.Context, s site[K, V], p part[K]) ([]*corral.Entry[V], error) {
 		entries, err := s.at.getMany(ctx, c.tier, p.keys)
 		if refused(err) {
-			return atGutter(ctx, c.fleet, p.keys, entries, err, nil, c.readMany)
+			return atGutter(ctx, c.fleet, p.keys, entries, err, toRead, c.readMany)
 		}
 		if s.phase != PhaseSwitch || c.tier != whole || s.at.leaser != nil || !manykeys.Partial[K](err) || len(entries) != len(p.keys) {
 			return entries, err
@@ -145,8 +145,12 @@ func (c calls[K, V]) DeleteMany(ctx context.Context, keys []K) error {
 // writeMany makes op where keys are, or lend in their gutters; see [Fleet.writeOne].
 func (c calls[K, V]) writeMany(ctx context.Context, keys []K, op, lend func(ctx context.Context, m *member[K, V], p part[K]) error) error {
 	return c.writing(ctx, func() []K { return keys }, func(pl *placement[K, V], before []*placement[K, V]) error {
+		to := toWrite
+		if len(before) > 0 {
+			to = toWriteAgain
+		}
 		err := c.writeAll(ctx, pl, keys, func() error {
-			return each(ctx, c.fleet, pl, keys, func(ctx context.Context, s site[K, V], p part[K]) (err error) {
+			return each(ctx, c.fleet, pl, keys, to, func(ctx context.Context, s site[K, V], p part[K]) (err error) {
 				if err := c.fleet.afterLate(ctx, c.tier, s, p.keys); err != nil {
 					return err
 				}

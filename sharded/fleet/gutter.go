@@ -204,7 +204,7 @@ func (f *Fleet[K, V]) found(ok bool) {
 // atGutter calls the gutter of those keys of which err says that their shard is out, and
 // puts what it answers in their places. Keys without a gutter keep their error; late is as
 // in scatterBy.
-func atGutter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, results []R, err error, late *lates[K],
+func atGutter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, results []R, err error, to purpose,
 	call func(ctx context.Context, m *member[K, V], p part[K]) ([]R, error)) ([]R, error) {
 	if !f.gutter().used() || !refused(err) {
 		return results, err
@@ -225,7 +225,7 @@ func atGutter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys 
 			failed.Add(key, own)
 		}
 	}
-	lent, err := callParts(ctx, f, keys, parts, failed, late, func(ctx context.Context, s site[K, V], p part[K]) ([]R, error) {
+	lent, err := callParts(ctx, f, keys, parts, failed, to, func(ctx context.Context, s site[K, V], p part[K]) ([]R, error) {
 		return call(ctx, s.at, p)
 	})
 	for _, p := range parts {

@@ -53,7 +53,7 @@ func (f *Fleet[K, V]) acquireLent(ctx context.Context, m *member[K, V], keys []K
 
 // orLent returns leases, or those of the gutter for keys whose shard is out.
 func (l leasing[K, V]) orLent(ctx context.Context, keys []K, requests []corral.LeaseRequest[V], leases []corral.Lease[V], err error) ([]corral.Lease[V], error) {
-	return atGutter(ctx, l.fleet, keys, leases, err, nil, func(ctx context.Context, m *member[K, V], p part[K]) ([]corral.Lease[V], error) {
+	return atGutter(ctx, l.fleet, keys, leases, err, toRead, func(ctx context.Context, m *member[K, V], p part[K]) ([]corral.Lease[V], error) {
 		return l.fleet.acquireLent(ctx, m, p.keys, those(requests, p.at))
 	})
 }

@@ -112,7 +112,7 @@ func (c calls[K, V]) writeAll(ctx context.Context, p *placement[K, V], keys []K,
 	if !f.lends(p.layout.members[0]) { // all or none give leases
 		return err
 	}
-	_, err = atGutter(ctx, f, keys, make([]struct{}, len(keys)), err, &f.lates, func(ctx context.Context, m *member[K, V], p part[K]) ([]struct{}, error) {
+	_, err = atGutter(ctx, f, keys, make([]struct{}, len(keys)), err, toWrite, func(ctx context.Context, m *member[K, V], p part[K]) ([]struct{}, error) {
 		return make([]struct{}, len(p.keys)), lend(ctx, m, p)
 	})
 	return err
@@ -135,7 +135,7 @@ func (c calls[K, V]) clearGutters(ctx context.Context, p *placement[K, V], keys 
 			addTo(parts, site[K, V]{at: m}, key, i)
 		}
 	}
-	_, err := callParts(ctx, c.fleet, keys, parts, failed, &c.fleet.lates, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
+	_, err := callParts(ctx, c.fleet, keys, parts, failed, toWrite, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
 		if err := c.fleet.afterLate(ctx, c.tier, s, p.keys); err != nil {
 			return nil, err
 		}

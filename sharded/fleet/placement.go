@@ -84,13 +84,13 @@ func (f *Fleet[K, V]) route(ctx context.Context, key K) (site[K, V], error) {
 	if err != nil {
 		return site[K, V]{}, err
 	}
-	return f.routeBy(ctx, p, key)
+	return f.routeBy(ctx, p, key, false)
 }
 
-// routeBy returns where the key of a call is, and counts it.
-func (f *Fleet[K, V]) routeBy(ctx context.Context, p *placement[K, V], key K) (site[K, V], error) {
+// routeBy returns where the key of a call is, and counts it unless the call is made again.
+func (f *Fleet[K, V]) routeBy(ctx context.Context, p *placement[K, V], key K, again bool) (site[K, V], error) {
 	s, pinned, err := f.locate(ctx, p, key)
-	if err == nil {
+	if err == nil && !again {
 		f.numbers.routes.add(pinned)
 	}
 	return s, err

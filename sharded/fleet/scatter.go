@@ -38,26 +38,33 @@ func scatter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys [
 	if err != nil {
 		return make([]R, len(keys)), manykeys.Each(keys, func(int) error { return err })
 	}
-	return scatterBy(ctx, f, placed, keys, nil, call)
+	return scatterBy(ctx, f, placed, keys, toRead, call)
 }
 
-// scatterBy is scatter by a placement. Of a call that writes, lates is told what was left
-// behind; it is nil for others.
-func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K, late *lates[K],
+// purpose is what a call with many keys is made for.
+type purpose uint8
+
+const (
+	toRead       purpose = iota // or about leases
+	toWrite                     // lates is told what was left behind
+	toWriteAgain                // since the topology changed meanwhile: its keys have been counted
+)
+
+// scatterBy is scatter by a placement.
+func scatterBy[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K, to purpose,
 	call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
-	parts, failed := f.split(ctx, placed, keys)
+	parts, failed := f.split(ctx, placed, keys, to == toWriteAgain)
 	if len(parts) == 1 && failed == nil {
 		for s := range parts {
 			return call(ctx, s, part[K]{keys: keys})
 		}
 	}
-	return callParts(ctx, f, keys, parts, failed, late, call)
+	return callParts(ctx, f, keys, parts, failed, to, call)
 }
 
-// callParts calls each site with its part of keys. failed are errors of others, late is as
-// in scatterBy.
+// callParts calls each site with its part of keys. failed are errors of others.
 func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, parts map[site[K, V]]*part[K], failed manykeys.Failures[K],
-	late *lates[K], call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
+	to purpose, call func(ctx context.Context, s site[K, V], p part[K]) ([]R, error)) ([]R, error) {
 	ctx, cancel := f.budget(ctx)
 	defer cancel()
 	answers := make(map[site[K, V]]*answer[R], len(parts))
@@ -70,7 +77,7 @@ func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys
 		all.Go(func() {
 			defer func() { <-room }()
 			call := func(ctx context.Context) ([]R, error) { return call(ctx, s, *p) }
-			if late == nil {
+			if to == toRead {
 				a.results, a.err = bounded.Do(ctx, call)
 				return
 			}
@@ -89,19 +96,19 @@ func callParts[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys
 }
 
 // each is scatterBy of a write, which returns an error alone.
-func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K,
+func each[K comparable, V any](ctx context.Context, f *Fleet[K, V], placed *placement[K, V], keys []K, to purpose,
 	call func(ctx context.Context, s site[K, V], p part[K]) error) error {
-	_, err := scatterBy(ctx, f, placed, keys, &f.lates, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
+	_, err := scatterBy(ctx, f, placed, keys, to, func(ctx context.Context, s site[K, V], p part[K]) ([]struct{}, error) {
 		return make([]struct{}, len(p.keys)), call(ctx, s, p)
 	})
 	return err
 }
 
 // split finds the site of each key. failed are the keys that have none.
-func (f *Fleet[K, V]) split(ctx context.Context, placed *placement[K, V], keys []K) (parts map[site[K, V]]*part[K], failed manykeys.Failures[K]) {
+func (f *Fleet[K, V]) split(ctx context.Context, placed *placement[K, V], keys []K, again bool) (parts map[site[K, V]]*part[K], failed manykeys.Failures[K]) {
 	parts = map[site[K, V]]*part[K]{}
 	for i, key := range keys {
-		s, err := f.routeBy(ctx, placed, key)
+		s, err := f.routeBy(ctx, placed, key, again)
 		if err != nil {
 			failed.Add(key, err)
 			continue

@@ -349,3 +349,39 @@ func TestStats_LatencyIsThatOfTheCall(t *testing.T) {
 		}
 	})
 }
+
+// Each key of each call counts once, also of a write that is made again as the topology
+// changed meanwhile.
+func TestStats_AWriteThatIsMadeAgain(t *testing.T) {
+	for name, write := range map[string]func(ctx context.Context, f *fleet.Fleet[string, string]) error{
+		"Set": func(ctx context.Context, f *fleet.Fleet[string, string]) error {
+			return f.Set(ctx, "k", fresh("value"))
+		},
+		"SetMany": func(ctx context.Context, f *fleet.Fleet[string, string]) error {
+			return f.SetMany(ctx, []string{"k"}, []*corral.Entry[string]{fresh("value")})
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := new(door)
+			f, err := fleet.New(t.Context(), oneShard(1, "a"), func(context.Context, fleet.Shard) (corral.Cache[string, string], error) {
+				return doorMemory{memadapter.New[string, string](), d}, nil
+			}, fleet.Options[string]{MaxLife: time.Minute})
+			must(t, err)
+			defer func() { must(t, f.Close(context.Background())) }()
+			open := make(chan struct{})
+			d.shut.Store(&open)
+			go func() {
+				defer close(open)
+				synctest.Wait()
+				_, err := f.Apply(t.Context(), oneShard(2, "b"))
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+			must(t, write(t.Context(), f))
+			if s := f.Stats(); s.Routes != (fleet.RouteStats{Computed: 1}) || s.Shards["a"].Calls < 2 {
+				t.Errorf("%s: %+v, %+v", name, s.Routes, s.Shards)
+			}
+		})
+	}
+}

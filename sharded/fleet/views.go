@@ -198,7 +198,7 @@ func (b bare[K, V]) SetValue(ctx context.Context, key K, value V, life time.Dura
 	}
 	all := calls[K, V]{b.fleet, whole}
 	return all.writing(ctx, func() []K { return []K{key} }, func(p *placement[K, V], before []*placement[K, V]) error {
-		s, err := b.fleet.routeBy(ctx, p, key)
+		s, err := b.fleet.routeBy(ctx, p, key, len(before) > 0)
 		if err != nil {
 			return err
 		}
