@@ -202,8 +202,7 @@ func (f *Fleet[K, V]) found(ok bool) {
 }
 
 // atGutter calls the gutter of those keys of which err says that their shard is out, and
-// puts what it answers in their places. Keys without a gutter keep their error; late is as
-// in scatterBy.
+// puts what it answers in their places. Keys without a gutter keep their error.
 func atGutter[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K, results []R, err error, to purpose,
 	call func(ctx context.Context, m *member[K, V], p part[K]) ([]R, error)) ([]R, error) {
 	if !f.gutter().used() || !refused(err) {
