@@ -44,7 +44,11 @@ func (c calls[K, V]) clearLate(ctx context.Context, before []*placement[K, V], k
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), clearTimeout, errLate)
 	defer cancel()
-	return c.fleet.clearEarlier(ctx, before, c.fleet.placed.Load(), keys(), func(m *member[K, V], keys []K) error {
+	now := c.fleet.placed.Load()
+	if !c.fleet.still(now) {
+		now = nil // nobody knows
+	}
+	return c.fleet.clearEarlier(ctx, before, now, keys(), func(m *member[K, V], keys []K) error {
 		_, err := bounded.Do(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, m.deleteMany(ctx, c.tier, keys)
 		})
@@ -58,7 +62,8 @@ func (c calls[K, V]) clearLate(ctx context.Context, before []*placement[K, V], k
 // clearEarlier calls clear with the keys that a write, which is made again because the
 // topology changed meanwhile, may have stored by one of the placements before at a shard
 // that is neither of those where they are now: that one has nothing to do with them any
-// more, and would keep what is there for a later topology to find.
+// more, and would keep what is there for a later topology to find. Where they are now is
+// nowhere if now is nil.
 func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V], now *placement[K, V], keys []K, clear func(m *member[K, V], keys []K) error) error {
 	if len(before) == 0 {
 		return nil
@@ -66,8 +71,12 @@ func (f *Fleet[K, V]) clearEarlier(ctx context.Context, before []*placement[K, V
 	var errs []error
 	left := map[*member[K, V]][]K{}
 	for _, key := range keys {
-		s, err := f.site(ctx, now, key)
-		errs = append(errs, err)
+		var s site[K, V]
+		if now != nil {
+			var err error
+			s, err = f.site(ctx, now, key)
+			errs = append(errs, err)
+		}
 		for _, p := range before {
 			m, gutter, err := f.storedAt(ctx, p, key)
 			errs = append(errs, err)

@@ -35,7 +35,7 @@ func leave[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K
 			return
 		}
 		defer l.end(keys)
-		if f.placed.Load() != placed {
+		if !f.still(placed) {
 			_ = calls[K, V]{f, whole}.clearLate(ctx, []*placement[K, V]{placed}, func() []K { return keys })
 		}
 	})

@@ -121,3 +121,69 @@ func overtake(t *testing.T, shard func(d *door) corral.Cache[string, string], wr
 	must(t, err)
 	wantGet(t, f, keys[0], "", "what was deleted since")
 }
+
+// So it is of a write of a process that no longer knows where keys are when its shard is
+// done with it.
+func TestContract_W1_AWriteOfAProcessCutOff(t *testing.T) {
+	for _, write := range []string{"Set", "SetMany of two shards"} {
+		t.Run(write, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { cutOff(t, write) })
+		})
+	}
+}
+
+func cutOff(t *testing.T, write string) {
+	epochs, broken, d := &fleet.MemoryEpochs{}, new(atomic.Bool), new(door)
+	stores := map[string]*memadapter.Shared[string, string]{}
+	for _, id := range []string{"a", "b", "x"} {
+		stores[id] = memadapter.NewShared[string, string](time.Second)
+	}
+	process := func(epochs fleet.Epochs, d *door) *fleet.Fleet[string, string] {
+		f, err := fleet.New(t.Context(), named(1, "a", "x"), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+			if s.ID == "a" {
+				return doorShared{stores[s.ID].Process(), d}, nil
+			}
+			return stores[s.ID].Process(), nil
+		}, fleet.Options[string]{MaxLife: time.Hour, Epochs: epochs, EpochLife: time.Second})
+		must(t, err)
+		t.Cleanup(func() { must(t, f.Close(context.Background())) })
+		return f
+	}
+	late, other := process(cut{epochs, broken}, d), process(epochs, new(door))
+	on := func(id string) (key string) {
+		for i := 0; key == "" || late.Owner(key).ID != id; i++ {
+			key = fmt.Sprint("key:", i)
+		}
+		return key
+	}
+	keys := []string{on("a"), on("x")}
+	open := make(chan struct{})
+	d.shut.Store(&open)
+	written := make(chan error, 1)
+	go func() {
+		ctx, end := context.WithTimeout(t.Context(), time.Second)
+		defer end()
+		if write == "Set" {
+			written <- late.Set(ctx, keys[0], kept("old", time.Hour))
+			return
+		}
+		written <- late.SetMany(ctx, keys, []*corral.Entry[string]{kept("old", time.Hour), kept("other", time.Hour)})
+	}()
+	time.Sleep(2 * time.Second)
+	broken.Store(true)
+	_, err := other.Apply(t.Context(), named(2, "b", "x"))
+	must(t, err)
+	r, err := fleet.Migrate(t.Context(), other, fleet.MigrateOptions{})
+	if must(t, err); !r.Ended {
+		t.Fatalf("the change has not ended: %+v", r)
+	}
+	close(open)
+	if <-written == nil {
+		t.Error("a write whose time was over went well")
+	}
+	synctest.Wait()
+	must(t, other.Delete(t.Context(), keys[0]))
+	_, err = other.Apply(t.Context(), named(3, "a", "x"))
+	must(t, err)
+	wantGet(t, other, keys[0], "", "what was deleted since")
+}
