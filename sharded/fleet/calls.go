@@ -199,6 +199,7 @@ func (f *Fleet[K, V]) fromOther(ctx context.Context, s site[K, V], key K) (*corr
 	}
 	e, err := f.copies.make(key, func() bool { return f.still(s.by) }, read, func(e *corral.Entry[V]) error {
 		err := s.at.set(ctx, whole, key, e)
+		f.clearCopy(ctx, s.by, key)
 		if moved.stored(err); err != nil {
 			f.copyError(ctx, s.at, err)
 		}

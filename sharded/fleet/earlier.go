@@ -59,6 +59,14 @@ func (c calls[K, V]) clearLate(ctx context.Context, before []*placement[K, V], k
 	})
 }
 
+// clearCopy clears what a copy has stored by a placement that is no longer in force. It comes
+// before the copy has ended, so that a write waits for it.
+func (f *Fleet[K, V]) clearCopy(ctx context.Context, by *placement[K, V], key K) {
+	if !f.still(by) {
+		_ = calls[K, V]{f, whole}.clearLate(ctx, []*placement[K, V]{by}, func() []K { return []K{key} })
+	}
+}
+
 // clearEarlier calls clear with the keys that a write, which is made again because the
 // topology changed meanwhile, may have stored by one of the placements before at a shard
 // that is neither of those where they are now: that one has nothing to do with them any

@@ -344,6 +344,7 @@ func (c *copying[K, V]) privateOne(ctx context.Context, key K, own *aCopy) error
 		return nil
 	}
 	err = to.cache.Set(ctx, key, endsBy(e, c.fleet.opts.MaxLife))
+	c.fleet.clearCopy(ctx, c.by, key)
 	if moved.stored(err); err != nil {
 		if errors.Is(err, corral.ErrRefused) {
 			c.sum.Skipped++
