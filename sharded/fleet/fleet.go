@@ -139,8 +139,8 @@ func (f *Fleet[K, V]) Topology() (current Topology, previous *Topology) {
 }
 
 // Close refuses further calls, which get [ErrClosed], and closes the shards with
-// Options.Close, all at a time. It does not wait for calls under way: close the
-// Loader first. A change of the topology that is under way goes on in the other
+// Options.Close, all at a time. It does not wait for calls under way, but for up to a
+// second for leases that are given back: close the Loader first. A change of the topology that is under way goes on in the other
 // processes. It returns [*ShardErrors] of what failed, or had not ended with ctx.
 // Every further Close waits for the first and returns the same.
 func (f *Fleet[K, V]) Close(ctx context.Context) error {

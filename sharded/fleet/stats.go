@@ -33,7 +33,8 @@ type RouteStats struct {
 	OldOwner uint64 // of both, those looked for where they were before a change of the topology
 }
 
-// MovedStats counts keys that a change of the topology has moved, or a [Migrate].
+// MovedStats counts keys that a change of the topology has moved, or a [Migrate]. What the
+// replicas of a group copy from each other is none of it, nor of RouteStats.OldOwner.
 type MovedStats struct {
 	Found   uint64 // those that were found where they had been
 	Copied  uint64 // of these, those that were stored where they belong now
