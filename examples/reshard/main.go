@@ -19,7 +19,7 @@
 //
 // Values outlive the show, so that loads follow Deletes and nothing else: as many in
 // either fleet, until a shard dies. A server that is killed is killed in both; it
-// comes back empty. It exits with 1 if a change cost loads, or if a deleted value was
+// comes back empty. It exits with 1 if a change cost a herd of loads, or if a deleted value was
 // served; with -swap, if none did.
 package main
 
