@@ -19,8 +19,8 @@
 //
 // Values outlive the show, so that loads follow Deletes and nothing else: as many in
 // either fleet, until a shard dies. A server that is killed is killed in both; it
-// comes back empty. It exits with 1 if a change cost a herd of loads, or if a deleted value was
-// served; with -swap, if none did.
+// comes back empty. It exits with 1 if a change cost a herd of loads, or if a deleted
+// value was served; with -swap, if none did.
 package main
 
 import "github.com/corralcache/corral/examples/reshard/internal/reshard"
