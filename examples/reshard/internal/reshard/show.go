@@ -98,6 +98,9 @@ func (s *show) playAll(ctx context.Context) error {
 	return nil
 }
 
+// drain is how long calls of the step before have to end: they count for that one.
+const drain = 50 * time.Millisecond
+
 // play lets a step happen while the calls go on, and shows it. It lasts as long as all
 // steps do, or until what happens is over.
 func (s *show) play(ctx context.Context, a action) error {
@@ -114,6 +117,7 @@ func (s *show) play(ctx context.Context, a action) error {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
+		time.Sleep(drain)
 		note, err = a.do(ctx)
 	}()
 	frames, least := time.NewTicker(interval), time.After(s.length)
