@@ -51,6 +51,22 @@ func TestFenceLeavesWhatIsWritten(t *testing.T) {
 	})
 }
 
+// moving returns a fleet whose first shard leaves, and a key that is on it and was set since.
+func moving(t *testing.T) (f *fleetOfAll, farm *farm, key string, change *fleet.Change) {
+	farm = newFarm(t, 3)
+	f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
+		return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
+	}, fleet.Options[string]{MaxLife: time.Hour})
+	must(t, err)
+	key = keysOn(f, 2, 1)[0][0]
+	next := equal(3)
+	next.Epoch, next.Shards = 2, next.Shards[1:]
+	change, err = f.Apply(t.Context(), next)
+	must(t, err)
+	must(t, f.Set(t.Context(), key, fresh("old")))
+	return f, farm, key, change
+}
+
 // A Delete of a key that moves, whose time is over while the old shard hangs, has not come
 // to the new one: it fences the key there, too.
 func TestFenceOfAWriteThatDidNotGetThere(t *testing.T) {
@@ -61,17 +77,7 @@ func TestFenceOfAWriteThatDidNotGetThere(t *testing.T) {
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			farm := newFarm(t, 3)
-			f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
-				return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
-			}, fleet.Options[string]{MaxLife: time.Hour})
-			must(t, err)
-			key := keysOn(f, 2, 1)[0][0]
-			next := equal(3)
-			next.Epoch, next.Shards = 2, next.Shards[1:]
-			change, err := f.Apply(t.Context(), next)
-			must(t, err)
-			must(t, f.Set(t.Context(), key, fresh("old")))
+			f, farm, key, change := moving(t)
 			wantGet(t, f, key, "old", name)
 			farm.servers[0].do(hangs)
 			for _, at := range farm.servers[1:] {
@@ -102,17 +108,7 @@ func TestFenceOfAWriteWhoseFirstShardHangs(t *testing.T) {
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			farm := newFarm(t, 3)
-			f, err := fleet.New(t.Context(), equal(2), func(_ context.Context, s fleet.Shard) (corral.Cache[string, string], error) {
-				return leasing(client{farm.servers[int(s.ID[2]-'0')]}), nil
-			}, fleet.Options[string]{MaxLife: time.Hour})
-			must(t, err)
-			key := keysOn(f, 2, 1)[0][0]
-			next := equal(3)
-			next.Epoch, next.Shards = 2, next.Shards[1:]
-			change, err := f.Apply(t.Context(), next)
-			must(t, err)
-			must(t, f.Set(t.Context(), key, fresh("old")))
+			f, farm, key, change := moving(t)
 			gate, came := make(chan struct{}), 0
 			farm.servers[0].do(func(context.Context, string) error { <-gate; return nil })
 			for _, at := range farm.servers[1:] {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral/internal/bounded"
 )
@@ -46,6 +47,22 @@ func leave[K comparable, V, R any](ctx context.Context, f *Fleet[K, V], keys []K
 		l.addLocked(keys)
 	}
 	return r, left, err
+}
+
+// share makes a call of a shard that others follow, and leaves them as much time as it may
+// take: a shard that hangs does not keep the write from the rest.
+func (f *Fleet[K, V]) share(ctx context.Context, m *member[K, V], keys []K, calls int, call func(ctx context.Context) error) error {
+	end, ok := ctx.Deadline()
+	if !ok || calls < 2 {
+		return call(ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Until(end)/time.Duration(calls), errLate)
+	defer cancel()
+	_, left, err := leave(ctx, f, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	if left {
+		site[K, V]{at: m}.givenUp(ctx, keys, err)
+	}
+	return err
 }
 
 func (l *lates[K]) any() bool { return l.some.Load() > 0 }

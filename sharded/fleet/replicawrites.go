@@ -105,22 +105,6 @@ func (r *replicas[K, V]) write(ctx context.Context, keys []K, op func(ctx contex
 	return manykeys.Each(keys, func(i int) error { return errors.Join(errs[i]...) })
 }
 
-// share makes a call of a shard that others follow, and leaves them as much time as it may
-// take: a shard that hangs does not keep the write from the rest.
-func (f *Fleet[K, V]) share(ctx context.Context, m *member[K, V], keys []K, calls int, call func(ctx context.Context) error) error {
-	end, ok := ctx.Deadline()
-	if !ok || calls < 2 {
-		return call(ctx)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Until(end)/time.Duration(calls), errLate)
-	defer cancel()
-	_, left, err := leave(ctx, f, keys, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
-	if left {
-		site[K, V]{at: m}.givenUp(ctx, keys, err)
-	}
-	return err
-}
-
 func (m *member[K, V]) deleteSome(ctx context.Context, keys []K) error {
 	if len(keys) == 1 {
 		return m.delete(ctx, whole, keys[0])
